@@ -1,0 +1,282 @@
+"""Train a model on photo/gain-map pairs: `python -m models.train --data DIR --model gmnet32 --out DIR`.
+
+Resumes from a local checkpoint (`OUT/last.pt`) or starts from weights (`--init FILE`). Beside the weights it
+writes the configuration, the seed and the curve of scores. The law: stops = 3 * clip(output, 0, 1).
+"""
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models import compact, gmnet
+from models.training import augment, synthetic
+from models.training.losses import gradient_loss, stops_loss
+from models.training.pairs import TARGET_MAX, Pair, load_pairs, lw_mae, source_weights
+
+ASPECTS = ((4, 3), (3, 4), (1, 1), (4, 3), (3, 4), (16, 9), (9, 16))  # drawn evenly, one a batch
+QUICK_LOOK = 60.0  # seconds between two printed lines
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything a run depends on; lengths in pixels, times in minutes, shares in 0..1."""
+
+    model: str
+    data: str
+    out: str
+    hdr: str | None
+    init: str | None
+    size: int
+    batch: int
+    rate: float
+    encoder_rate: float
+    decay: float
+    minutes: float
+    steps: int
+    seed: int
+    least: float
+    synthetic: float
+    average: float
+    threads: int
+
+
+def build(name: str) -> nn.Module:
+    """The network of a name: gmnet64, gmnet32, gmnet32b3 (three blocks a stage) or compact."""
+    if name == "compact":
+        return compact.CompactNet()
+    features, _, blocks = name.removeprefix("gmnet").partition("b")
+    return gmnet.GMNet(int(features), int(blocks or 5))
+
+
+def predict(net: nn.Module, image: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Stops (N, 1, H, W) before clipping, and the normalised map where the network has one."""
+    if isinstance(net, gmnet.GMNet):
+        side = (gmnet.THUMBNAIL, gmnet.THUMBNAIL)
+        thumbnail = F.interpolate(image, side, mode="bilinear", antialias=True, align_corners=False)
+        out, scaled = net(image, thumbnail)
+        return TARGET_MAX * scaled.float(), out.float()
+    return TARGET_MAX * net(image).float(), None
+
+
+def start(net: nn.Module, config: Config, curve: NDArray[np.float32]) -> None:
+    """Initial weights near the data's mean, pretrained where a file is given."""
+    if isinstance(net, gmnet.GMNet):
+        gmnet.initialise(net, mean_map=0.3, mean_qmax=0.4)
+    elif isinstance(net, compact.CompactNet):
+        compact.initialise(net, torch.from_numpy(curve / TARGET_MAX))
+    if config.init:
+        state = torch.load(config.init, map_location="cpu", weights_only=True)
+        if isinstance(net, compact.CompactNet) and "_conv_stem.weight" in state:
+            known = net.encoder.state_dict()
+            net.encoder.load_state_dict({k: v for k, v in state.items() if k in known})
+        else:
+            net.load_state_dict(state)
+
+
+def median_curve(pairs: list[Pair], weights: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Weighted median stops at each of the compact model's knots of brightness."""
+    values: list[list[NDArray[np.float32]]] = [[] for _ in range(compact.KNOTS)]
+    for pair, weight in zip(pairs, weights, strict=True):
+        height, width = pair.target.shape
+        sdr = cv2.resize(pair.sdr, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+        guide = 0.5 * (sdr @ np.array([0.2126, 0.7152, 0.0722], np.float32) + sdr.max(2))
+        knot = np.rint(guide * (compact.KNOTS - 1)).astype(int).ravel()
+        pick = rng.choice(knot.size, max(50, int(2e6 * weight)))
+        for k in range(compact.KNOTS):
+            values[k].append(pair.target.ravel()[pick][knot[pick] == k])
+    return np.array([np.median(np.concatenate(v)) for v in values], np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Sampler:
+    """Draws batches: real pairs evenly over sources, a share of rendered ones."""
+
+    pairs: list[Pair]
+    weights: NDArray[np.float64]
+    scenes: list[NDArray[np.float32]]
+    config: Config
+
+    def batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Images (N, 3, H, W) in 0..1, targets (N, 1, H, W) in stops, and each one's weight (N)."""
+        across, down = ASPECTS[rng.integers(len(ASPECTS))]
+        area = self.config.size**2 * 0.75
+        width = 32 * max(2, round(math.sqrt(area * across / down) / 32))
+        height = 32 * max(2, round(math.sqrt(area * down / across) / 32))
+        images, targets, weights = [], [], []
+        for _ in range(self.config.batch):
+            if self.scenes and rng.random() < self.config.synthetic:
+                sdr, target = synthetic.render(self.scenes[rng.integers(len(self.scenes))], (width, height), rng)
+                weights.append(0.7)
+            else:
+                pair = self.pairs[rng.choice(len(self.pairs), p=self.weights)]
+                sdr, target = augment.crop(pair.sdr, pair.target, (width, height), rng, self.config.least)
+                weights.append(1.0)
+            if rng.random() < 0.7:
+                sdr = augment.regrade(sdr, rng)
+            images.append(augment.editor(sdr, rng))
+            targets.append(target)
+        image = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
+        return image, torch.from_numpy(np.stack(targets))[:, None], torch.tensor(weights)
+
+
+def evaluate(net: nn.Module, pairs: list[Pair], size: int) -> tuple[float, float]:
+    """LW-MAE and the ratio of predicted to true weighted mean, whole pictures at `size` on the long side."""
+    net.eval()
+    errors, means = [], []
+    for pair in pairs:
+        height, width = pair.target.shape
+        scale = size / max(height, width)
+        side = (32 * max(2, round(width * scale / 32)), 32 * max(2, round(height * scale / 32)))
+        small = cv2.resize(pair.sdr, side, interpolation=cv2.INTER_AREA)
+        image = torch.from_numpy(small).permute(2, 0, 1)[None].float() / 255
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            stops = predict(net, image)[0]
+        stops = F.interpolate(stops, (height, width), mode="bilinear", align_corners=False)
+        predicted = stops.clamp(0, TARGET_MAX)[0, 0].numpy()
+        errors.append(lw_mae(predicted, pair))
+        means.append((predicted * pair.weight).sum() / (pair.target * pair.weight).sum().clip(1))
+    return float(np.mean(errors)), float(np.median(means))
+
+
+class Average:
+    """An exponential moving average of the weights, which is what is scored and kept."""
+
+    def __init__(self, net: nn.Module, decay: float) -> None:
+        self.decay, self.count = decay, 0
+        self.state = {k: v.detach().clone() for k, v in net.state_dict().items()}
+
+    def update(self, net: nn.Module) -> None:
+        """Move towards the network; quickly at first, so that the start does not linger."""
+        self.count += 1
+        decay = min(self.decay, (1 + self.count) / (10 + self.count))
+        for key, value in net.state_dict().items():
+            if value.dtype.is_floating_point:
+                self.state[key].lerp_(value.detach(), 1 - decay)
+
+
+def parameter_groups(net: nn.Module, config: Config) -> list[dict[str, Any]]:
+    """Weights decay, biases do not; a pretrained encoder moves more slowly."""
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in net.named_parameters():
+        groups.setdefault((name.startswith("encoder."), parameter.ndim > 1), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "rate": config.encoder_rate if encoder else config.rate,
+            "weight_decay": config.decay if matrix else 0.0,
+        }
+        for (encoder, matrix), parameters in groups.items()
+    ]
+
+
+def loss_of(net: nn.Module, image: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+    """Stops weighted as the score is, plus slopes, plus (GMNet) the map against the target's own peak."""
+    with torch.autocast("cpu", torch.bfloat16):
+        stops, normalised = predict(net, image)
+    loss = stops_loss(stops, target, image) + 0.2 * gradient_loss(stops, target)
+    if normalised is not None:
+        peak = target.amax((1, 2, 3), keepdim=True).clamp(min=0.1)
+        loss = loss + 0.1 * F.smooth_l1_loss(normalised, target / peak, beta=0.05, reduction="none").mean((1, 2, 3))
+    return (loss * weights).mean()
+
+
+def train(config: Config, say: Callable[[str], None]) -> None:
+    """Run until the steps are done or the minutes are over; keep the best average by the score on val."""
+    torch.manual_seed(config.seed)
+    torch.set_num_threads(config.threads)
+    cv2.setNumThreads(1)
+    rng = np.random.default_rng(config.seed)
+    out = Path(config.out)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "config.json").write_text(json.dumps(asdict(config), indent=1))
+    pairs, val = load_pairs(Path(config.data) / "train"), load_pairs(Path(config.data) / "val")
+    weights = source_weights([pair.row for pair in pairs])
+    scenes = synthetic.load_scenes(Path(config.hdr)) if config.hdr and config.synthetic else []
+    sampler = Sampler(pairs, weights, scenes, config)
+    net = build(config.model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    start(net, config, median_curve(pairs, weights, rng))
+    optimiser = torch.optim.AdamW(parameter_groups(net, config), lr=config.rate, betas=(0.9, 0.98))
+    average, step, best = Average(net, config.average), 0, math.inf
+    last = out / "last.pt"
+    if last.is_file():
+        kept = torch.load(last, weights_only=True)
+        net.load_state_dict(kept["net"])
+        optimiser.load_state_dict(kept["optimiser"])
+        average.state, average.count = kept["average"], kept["step"]
+        step, best = kept["step"], kept["best"]
+    probe = build(config.model)
+    begun, looked, running = time.monotonic(), time.monotonic(), 0.0
+    every = max(100, config.steps // 40)
+    while step < config.steps and time.monotonic() - begun < config.minutes * 60:
+        progress = step / config.steps
+        scale = min(1.0, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
+        for group in optimiser.param_groups:
+            group["lr"] = group["rate"] * scale
+        net.train()
+        for module in net.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()  # a few hundred pictures would only spoil the pretrained statistics
+        image, target, picked = sampler.batch(rng)
+        loss = loss_of(net, image.contiguous(memory_format=torch.channels_last), target, picked)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimiser.step()
+        average.update(net)
+        step += 1
+        running = loss.item() if running == 0 else 0.98 * running + 0.02 * loss.item()
+        if time.monotonic() - looked > QUICK_LOOK:
+            looked = time.monotonic()
+            say(f"step {step} loss {running:.4f} {(looked - begun) / 60:.1f} min")
+        if step % every == 0 or step == config.steps:
+            probe.load_state_dict(average.state)
+            score, ratio = evaluate(probe, val, config.size)
+            torch.save(average.state, out / "average.pt")
+            if score < best:
+                best = score
+                torch.save(average.state, out / "best.pt")
+            kept = {"net": net.state_dict(), "optimiser": optimiser.state_dict(), "average": average.state}
+            torch.save({**kept, "step": step, "best": best}, last)
+            with (out / "scores.jsonl").open("a") as lines:
+                lines.write(json.dumps({"step": step, "loss": running, "lw_mae": score, "ratio": ratio}) + "\n")
+            say(f"step {step} loss {running:.4f} val LW-MAE {score:.4f} (best {best:.4f}) mean ratio {ratio:.2f}")
+
+
+def main() -> None:
+    """Read the command line and train."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--model", default="gmnet32")
+    parser.add_argument("--data", required=True, help="folder with train/ and val/")
+    parser.add_argument("--out", required=True, help="folder for checkpoints and scores")
+    parser.add_argument("--hdr", help="folder of Radiance panoramas for rendered pairs")
+    parser.add_argument("--init", help="weights to start from")
+    parser.add_argument("--size", type=int, default=256, help="long side of a 4:3 picture in training")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--rate", type=float, default=6e-4)
+    parser.add_argument("--encoder-rate", type=float, default=1e-4)
+    parser.add_argument("--decay", type=float, default=0.02)
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--least", type=float, default=0.6, help="least share of each side that a crop keeps")
+    parser.add_argument("--synthetic", type=float, default=0.15, help="share of rendered pairs")
+    parser.add_argument("--average", type=float, default=0.998)
+    parser.add_argument("--threads", type=int, default=2)
+    config = Config(**vars(parser.parse_args()))
+    train(config, lambda line: print(line, flush=True))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""`regain restore`: flat photos in, Ultra HDR JPEGs out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from shared.errors import RestoreError
+from shared.settings import load_settings
+from worker.cli.console import FAILED, USAGE, CliError, err, fail, out, print_json, read_input, write_atomically
+from worker.pipeline import STRENGTH_MAX, STRENGTH_MIN, Options, Outcome, Result
+from worker.pipeline import restore as restore_photo
+from worker.predictors import Predictor, make_predictor
+from worker.registry import find_model
+
+SUFFIX = "_hdr.jpg"  # of the file that is written beside its input
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One photo to restore and where its result goes."""
+
+    photo: Path
+    output: Path
+
+
+def restore(
+    photos: Annotated[list[Path], typer.Argument(help="JPEG, PNG, WebP, TIFF, HEIC or AVIF files")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="file for one photo, folder for many")] = None,
+    strength: Annotated[float, typer.Option(help=f"{STRENGTH_MIN:g} to {STRENGTH_MAX:g}; metadata alone")] = 1.0,
+    max_headroom: Annotated[float | None, typer.Option(help="most stops above SDR white")] = None,
+    model: Annotated[str | None, typer.Option(help="a name of `regain model list`")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="make a new map where there is one")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the results as JSON")] = False,
+) -> None:
+    """Predict a gain map for each photo and write an Ultra HDR JPEG, never over the input."""
+    try:
+        options = Options(strength=strength, max_headroom=max_headroom, replace=replace)
+    except RestoreError as error:
+        fail(str(error), USAGE)
+    tasks = plan(photos, output)
+    settings = load_settings()
+    predictor = make_predictor(
+        find_model(model or settings.model, settings.models_dir), settings.threads, settings.network_long_side
+    )
+    reports = []
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=err,
+        transient=True,
+        disable=len(tasks) == 1 or not err.is_terminal,
+    ) as progress:
+        for task in progress.track(tasks, description="restoring"):
+            report = _one(task, predictor, options)
+            reports.append(report)
+            if not as_json:
+                _say(report)
+    if as_json:
+        print_json(reports)
+    if any(report["error"] for report in reports):
+        raise typer.Exit(FAILED)
+
+
+def plan(photos: list[Path], output: Path | None) -> list[Task]:
+    """Pair every photo with its output.
+
+    Raises:
+        CliError: two photos share an output, or an output is one of the inputs.
+    """
+    folder = output is not None and (len(photos) > 1 or output.is_dir())
+    tasks = []
+    for photo in photos:
+        if output is None:
+            target = photo.with_name(photo.stem + SUFFIX)
+        else:
+            target = output / (photo.stem + SUFFIX) if folder else output
+        tasks.append(Task(photo, target))
+    if folder and output is not None and output.exists() and not output.is_dir():
+        raise CliError(f"{output}: is a file; with several photos -o names a folder")
+    inputs = {photo.resolve() for photo in photos}
+    seen: dict[Path, Path] = {}
+    for task in tasks:
+        target = task.output.resolve()
+        if target in inputs:
+            raise CliError(f"{task.output}: is an input and is never written over; choose another name with -o")
+        if target in seen:
+            raise CliError(f"{seen[target]} and {task.photo} would both become {task.output}; restore them apart")
+        seen[target] = task.photo
+    return tasks
+
+
+def _one(task: Task, predictor: Predictor, options: Options) -> dict[str, Any]:
+    report: dict[str, Any] = {"file": str(task.photo), "outcome": "failed", "output": None, "error": None}
+    try:
+        result = restore_photo(read_input(task.photo), predictor, options)
+        if result.outcome is Outcome.RESTORED:
+            write_atomically(task.output, result.data)
+            report["output"] = str(task.output)
+        return report | _summary(result)
+    except CliError as error:
+        return report | {"error": {"code": "file", "message": str(error)}}
+    except RestoreError as error:
+        return report | {"error": {"code": error.code, "message": f"{task.photo}: {error}"}}
+
+
+def _summary(result: Result) -> dict[str, Any]:
+    return {
+        "outcome": result.outcome.value,
+        "model": result.model,
+        "metadata": result.metadata.to_json() if result.metadata else None,
+        "notes": list(result.notes),
+        "timings": result.timings,
+    }
+
+
+def _say(report: dict[str, Any]) -> None:
+    if report["error"]:
+        err.print(f"[bold red]error[/]: {escape(report['error']['message'])}")
+        return
+    notes = "".join(f" ({note})" for note in report["notes"])
+    if report["outcome"] == Outcome.UNCHANGED:
+        out.print(f"[yellow]unchanged[/] {escape(report['file'] + notes)}; --replace makes a new map")
+        return
+    peak = report["metadata"]["gain_map_max"]
+    out.print(f"[green]restored[/] {escape(report['output'] + notes)} · up to {_stops(peak)} stops above SDR white")
+
+
+def _stops(peak: float | list[float]) -> str:
+    return f"{max(peak) if isinstance(peak, list) else peak:.2f}"

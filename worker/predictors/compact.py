@@ -1,0 +1,63 @@
+"""The compact model: curves from a small copy of the whole picture, sliced by the picture itself."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.imaging.decode import fit_within
+from worker.predictors.protocol import Image, Stops
+from worker.predictors.session import open_session
+from worker.registry import Model
+
+MULTIPLE = 32  # pixels: the encoder halves five times
+LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # Rec. 709, on gamma-encoded values as in training
+
+
+class CompactPredictor:
+    """Runs a compact export; thread-safe, as ONNX Runtime sessions are."""
+
+    def __init__(self, model: Model, threads: int, long_side: int | None) -> None:
+        self.name = model.name
+        self._peak = model.peak
+        self._long_side = long_side or model.long_side
+        self._curves = open_session(model.verified("curves"), threads)
+
+    def input_size(self, width: int, height: int) -> tuple[int, int]:
+        """See `Predictor.input_size`."""
+        return fit_within(width, height, self._long_side)
+
+    def predict(self, image: Image, size: tuple[int, int]) -> Stops:
+        """See `Predictor.predict`."""
+        height, width = image.shape[:2]
+        scale = self._long_side / max(width, height)
+        side = (multiple(width * scale), multiple(height * scale))
+        small = cv2.resize(image, side, interpolation=cv2.INTER_AREA)
+        planes = np.ascontiguousarray(small.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255))
+        curves = self._curves.run(None, {"image": planes})[0][0]
+        picture = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        return np.clip(sliced(np.asarray(picture, np.uint8), curves), 0.0, 1.0) * np.float32(self._peak)
+
+
+def multiple(length: float) -> int:
+    """The nearest multiple of MULTIPLE, two of them at least."""
+    return MULTIPLE * max(2, round(length / MULTIPLE))
+
+
+def guide_of(image: Image) -> NDArray[np.float32]:
+    """(H, W, 3) uint8 sRGB -> (H, W) float32 in 0..1: halfway between luma and the brightest channel."""
+    pixels = image.astype(np.float32) / np.float32(255)
+    return np.asarray((pixels @ LUMA + pixels.max(axis=2)) * np.float32(0.5), np.float32)
+
+
+def sliced(image: Image, curves: NDArray[np.float32]) -> Stops:
+    """Pick each pixel's point on its place's curve: (H, W, 3) and (knots, h, w) -> (H, W) shares of the peak.
+
+    One knot's plane at a time, so that memory does not grow with the number of knots.
+    """
+    height, width = image.shape[:2]
+    position = guide_of(image) * np.float32(len(curves) - 1)
+    out = np.zeros((height, width), np.float32)
+    for knot, coarse in enumerate(curves):
+        plane = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+        out += plane * np.maximum(1 - np.abs(position - np.float32(knot)), 0)
+    return out
