@@ -13,8 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-LONG_SIDE: Final = 320  # pixels: the network's own input; the guide may be of any size
-KNOTS: Final = 10  # points of each place's curve, evenly spaced in guide value 0..1
+LONG_SIDE: Final = 256  # pixels: the network's own input; the picture that slices may be of any size
+KNOTS: Final = 12  # points of each place's curve
+BEND: Final = 1.5  # exponent of the guide: knots lie closer together near white
+LUMA: Final = (0.2126, 0.7152, 0.0722)  # Rec. 709, on gamma-encoded values
+DROP: Final = 0.25  # share of features hidden in training
 PYRAMID: Final = 48  # channels
 BN_EPSILON: Final = 1e-3  # EfficientNet-Lite's own
 
@@ -102,44 +105,77 @@ class CompactNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.encoder = Encoder()
+        deepest = self.encoder.channels[-1]
         self.lateral = nn.ModuleList(nn.Conv2d(c, PYRAMID, 1) for c in self.encoder.channels)
         self.smooth = nn.ModuleList(
             nn.Sequential(nn.Conv2d(PYRAMID, PYRAMID, 3, 1, 1), nn.ReLU()) for _ in self.encoder.channels
         )
-        self.context = nn.Sequential(nn.Linear(self.encoder.channels[-1], PYRAMID), nn.ReLU(), nn.Dropout(0.2))
-        self.head = nn.Conv2d(PYRAMID, KNOTS, 3, 1, 1)
-        self.guide = nn.Sequential(nn.Conv2d(3, 16, 1), nn.ReLU(), nn.Conv2d(16, 1, 1))
+        self.drop = nn.Dropout2d(DROP)
+        self.context = nn.Sequential(
+            nn.Dropout(DROP), nn.Linear(2 * deepest + KNOTS + 6, PYRAMID), nn.ReLU(), nn.Dropout(DROP)
+        )
+        # One number for the strength and one a knot for the curve's shape, for the whole picture and for each place.
+        self.whole = nn.Linear(PYRAMID, 1 + KNOTS)
+        self.place = nn.Conv2d(PYRAMID, 1 + KNOTS, 3, 1, 1)
+        self.prior = nn.Parameter(torch.zeros(KNOTS))
 
     def curves(self, image: Tensor) -> Tensor:
         """(N, 3, h, w) sRGB in 0..1, sides multiples of 32 -> (N, KNOTS, h/4, w/4) shares of the peak."""
         features = self.encoder(image)
-        pooled = features[-1].mean((2, 3))
-        x = self.lateral[-1](features[-1]) + self.context(pooled)[:, :, None, None]
+        context = self.context(torch.cat([*_pooled(features[-1], image), *_statistics(image)], 1))
+        x = self.lateral[-1](self.drop(features[-1])) + context[:, :, None, None]
         x = self.smooth[-1](x)
         for i in range(len(features) - 2, -1, -1):
             x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
             x = self.smooth[i](x + self.lateral[i](features[i]))
-        out: Tensor = self.head(x)
-        return out
-
-    def slice(self, image: Tensor, curves: Tensor) -> Tensor:
-        """Guide (N, 3, H, W) sRGB and curves (N, KNOTS, h, w) -> (N, 1, H, W), each pixel's point on its curve."""
-        luma = (image * image.new_tensor([0.2126, 0.7152, 0.0722])[None, :, None, None]).sum(1, keepdim=True)
-        mean = 0.5 * (luma + image.amax(1, keepdim=True))
-        guide = (mean + self.guide(image)).clamp(0, 1) * (KNOTS - 1)
-        places = F.interpolate(curves, size=image.shape[-2:], mode="bilinear", align_corners=False)
-        knots = torch.arange(KNOTS, device=image.device, dtype=image.dtype)[None, :, None, None]
-        hats = (1 - (guide - knots).abs()).clamp(min=0)
-        return (places * hats).sum(1, keepdim=True)
+        logits = self.place(x) + self.whole(context)[:, :, None, None]
+        # Below softplus's knee the strength multiplies: a photo is lifted as a whole before its curve bends.
+        return F.softplus(self.prior[None, :, None, None] + logits[:, :1] + logits[:, 1:])
 
     def forward(self, image: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, 1, H, W) shares of the law's peak."""
-        return self.slice(image, self.curves(image))
+        return sliced(image, self.curves(image))
+
+
+def position(image: Tensor) -> Tensor:
+    """(N, 3, H, W) sRGB -> (N, 1, H, W): where on its curve each pixel lies, 0..KNOTS - 1.
+
+    Halfway between luma and the brightest channel, since lamps may be coloured; bent so that knots lie closer
+    together near white, where gain rises steeply.
+    """
+    luma = (image * image.new_tensor(LUMA)[None, :, None, None]).sum(1, keepdim=True)
+    guide = 0.5 * (luma + image.amax(1, keepdim=True))
+    return guide**BEND * (KNOTS - 1)
+
+
+def sliced(image: Tensor, curves: Tensor) -> Tensor:
+    """Picture (N, 3, H, W) and curves (N, KNOTS, h, w) -> (N, 1, H, W), each pixel's point on its place's curve."""
+    places = F.interpolate(curves, size=image.shape[-2:], mode="bilinear", align_corners=False)
+    return (places * _hats(position(image))).sum(1, keepdim=True)
+
+
+def _hats(where: Tensor) -> Tensor:
+    knots = torch.arange(KNOTS, device=where.device, dtype=where.dtype)[None, :, None, None]
+    return (1 - (where - knots).abs()).clamp(min=0)
+
+
+def _pooled(features: Tensor, image: Tensor) -> list[Tensor]:
+    """Means of the deepest features over the picture, evenly and weighted by light."""
+    light = F.avg_pool2d(image.mean(1, keepdim=True) ** 2, 32) + 1e-3
+    weighted = (features * light).sum((2, 3)) / light.sum((2, 3))
+    return [features.mean((2, 3)), weighted]
+
+
+def _statistics(image: Tensor) -> list[Tensor]:
+    """The histogram over the knots, and each channel's mean and deviation."""
+    mean = image.mean((2, 3))
+    deviation = ((image - mean[:, :, None, None]) ** 2).mean((2, 3)).clamp(min=1e-6).sqrt()
+    return [_hats(position(image)).mean((2, 3)).clamp(min=1e-6).sqrt(), mean, deviation]
 
 
 def initialise(net: CompactNet, curve: Tensor) -> None:
     """Start at a look-up table (KNOTS shares of the peak) that is the same everywhere."""
-    nn.init.zeros_(net.guide[2].weight)
-    nn.init.zeros_(net.guide[2].bias)
-    net.head.weight.data.mul_(0.1)
-    net.head.bias.data.copy_(curve)
+    for head in (net.place, net.whole):
+        head.weight.data.mul_(0.05)
+        nn.init.zeros_(head.bias)  # type: ignore[arg-type]
+    net.prior.data.copy_(torch.log(torch.expm1(curve.clamp(min=1e-3))))

@@ -31,7 +31,7 @@ QUICK_LOOK = 60.0  # seconds between two printed lines
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything a run depends on; lengths in pixels, times in minutes, shares in 0..1."""
+    """Everything a run depends on; lengths in pixels, times in minutes, shares in 0..1, spread in octaves."""
 
     model: str
     data: str
@@ -47,6 +47,7 @@ class Config:
     steps: int
     seed: int
     least: float
+    spread: float
     synthetic: float
     average: float
     threads: int
@@ -91,8 +92,8 @@ def median_curve(pairs: list[Pair], weights: NDArray[np.float64], rng: np.random
     for pair, weight in zip(pairs, weights, strict=True):
         height, width = pair.target.shape
         sdr = cv2.resize(pair.sdr, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-        guide = 0.5 * (sdr @ np.array([0.2126, 0.7152, 0.0722], np.float32) + sdr.max(2))
-        knot = np.rint(guide * (compact.KNOTS - 1)).astype(int).ravel()
+        guide = 0.5 * (sdr @ np.array(compact.LUMA, np.float32) + sdr.max(2))
+        knot = np.rint(guide**compact.BEND * (compact.KNOTS - 1)).astype(int).ravel()
         pick = rng.choice(knot.size, max(50, int(2e6 * weight)))
         for k in range(compact.KNOTS):
             values[k].append(pair.target.ravel()[pick][knot[pick] == k])
@@ -111,7 +112,7 @@ class Sampler:
     def batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Images (N, 3, H, W) in 0..1, targets (N, 1, H, W) in stops, and each one's weight (N)."""
         across, down = ASPECTS[rng.integers(len(ASPECTS))]
-        area = self.config.size**2 * 0.75
+        area = (self.config.size * 2 ** rng.uniform(-self.config.spread, self.config.spread)) ** 2 * 0.75
         width = 32 * max(2, round(math.sqrt(area * across / down) / 32))
         height = 32 * max(2, round(math.sqrt(area * down / across) / 32))
         images, targets, weights = [], [], []
@@ -271,6 +272,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--least", type=float, default=0.6, help="least share of each side that a crop keeps")
+    parser.add_argument("--spread", type=float, default=0.3, help="octaves around --size that are drawn")
     parser.add_argument("--synthetic", type=float, default=0.15, help="share of rendered pairs")
     parser.add_argument("--average", type=float, default=0.998)
     parser.add_argument("--threads", type=int, default=2)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from shared.ultrahdr.audit_images import images
+from shared.ultrahdr.audit_images import SWAPPED, images
 from shared.ultrahdr.audit_metadata import metadata
 from shared.ultrahdr.audit_places import places
 from shared.ultrahdr.findings import EVERYONE, Finding, Severity, error, note
@@ -33,6 +33,8 @@ def audit(data: bytes) -> list[Finding]:
     if facts.map is None and not _claims(facts):
         return [note("no_gain_map", None, "a flat SDR photo: there is no gain map, and nothing is broken")]
     findings = [finding for rule in _RULES for finding in rule(facts)]
+    if any(finding.code == SWAPPED for finding in findings):  # all else only follows from it
+        return [finding for finding in findings if finding.code == SWAPPED]
     return sorted(findings, key=lambda finding: _ORDER.index(finding.severity))
 
 

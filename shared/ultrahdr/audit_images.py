@@ -10,6 +10,7 @@ from shared.ultrahdr.segments import APP1, APP2, EXIF, ICC, Frame
 ASPECT_TOLERANCE = 0.03  # of the ratio, beside one pixel of rounding
 LARGE_ICC = 4_096  # bytes: matrix profiles stay below, tables (LUT) do not
 CMYK = 4  # components
+SWAPPED = "swapped_images"
 
 
 def images(facts: Facts) -> Iterator[Finding]:
@@ -23,7 +24,7 @@ def _primary(primary: Image) -> Iterator[Finding]:
     payload = primary.iso_payload
     if "GainMapMax" in primary.packet.hdrgm or (payload is not None and len(payload) > len(VERSION)):
         yield error(
-            "swapped_images",
+            SWAPPED,
             EVERYONE,
             0,
             "the first image carries the gain map's metadata: base and gain map are exchanged",

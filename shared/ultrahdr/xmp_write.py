@@ -37,6 +37,10 @@ _STALE: Final = (HDRGM, CONTAINER, ITEM, APDI, APPLE_GAIN_MAP)
 # These point at a video behind the photo, which does not survive.
 _MOTION: Final = ("MotionPhoto", "MicroVideo")
 _NAME: Final = r"[A-Za-z_][\w.\-]*"
+# What is left of a description that held nothing but stale properties.
+_EMPTY_DESCRIPTION: Final = re.compile(
+    rf"<({_NAME}:)?Description(?:\s+{_NAME}:about=(?:\"\"|''))?\s*(?:/>|>\s*</(?:{_NAME}:)?Description\s*>)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +155,8 @@ def _cleaned(packet: bytes) -> str | None:
         names = "|".join(_MOTION)
         text = re.sub(rf"\s{re.escape(prefix)}:(?:{names})\w*\s*=\s*(?:\"[^\"]*\"|'[^']*')", "", text)
         text = _without_elements(text, rf"{re.escape(prefix)}:(?:{names})\w*")
+    if text != original:
+        text = _EMPTY_DESCRIPTION.sub("", text)
     # What a textual edit broke (a comment or CDATA that only looked like a property) goes by the tree.
     return text if tree_of(text.encode()) is not None else _by_tree(original)
 

@@ -1,0 +1,85 @@
+"""The one assertion for every file that the tests write: all readers see HDR, and the same HDR."""
+
+import io
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from shared.ultrahdr import GainMapMetadata, MetadataSource, audit, parse
+from shared.ultrahdr.findings import Severity
+from tests.readers.chromium import Chromium
+from tests.readers.external import ExifTool, GainMapJs, libultrahdr
+
+TOLERANCE = 0.01  # relative: JPEG decoders and half floats differ by less
+
+# hdrgm's names beside ISO's, and gainmap-js's.
+NAMES = {
+    "GainMapMin": "gain_map_min",
+    "GainMapMax": "gain_map_max",
+    "Gamma": "gamma",
+    "OffsetSDR": "base_offset",
+    "OffsetHDR": "alternate_offset",
+}
+
+
+@dataclass(frozen=True)
+class Readers:
+    """The independent readers together."""
+
+    chromium: Chromium
+    exiftool: ExifTool
+    gainmapjs: GainMapJs
+
+    def assert_hdr(self, data: bytes, metadata: GainMapMetadata) -> None:
+        """Fail unless libultrahdr, exiftool, gainmap-js and Chromium by four ways agree with `metadata`."""
+        gain_map = parse(data).gain_map
+        assert gain_map is not None
+        assert parse(data).source is MetadataSource.ISO
+        assert [finding for finding in audit(data) if finding.severity is not Severity.NOTE] == []
+        self._exiftool(data, gain_map, metadata)
+        self._gainmapjs(data, gain_map, metadata)
+        self._pixels(data, gain_map, metadata)
+
+    def _exiftool(self, data: bytes, gain_map: bytes, metadata: GainMapMetadata) -> None:
+        assert self.exiftool.binary(data, "MPImage2") == gain_map
+        assert self.exiftool.binary(data, "GainMapImage") == gain_map
+        tags = self.exiftool.tags(gain_map)
+        for theirs, ours in NAMES.items():
+            assert float(tags[f"XMP-hdrgm:{theirs}"]) == pytest.approx(float(getattr(metadata, ours)[0]), abs=1e-6)
+        assert float(tags["XMP-hdrgm:HDRCapacityMax"]) == pytest.approx(float(metadata.alternate_hdr_headroom), abs=1e-6)
+
+    def _gainmapjs(self, data: bytes, gain_map: bytes, metadata: GainMapMetadata) -> None:
+        found = self.gainmapjs.read(data)
+        assert found is not None
+        assert found[0] == gain_map
+        highest = np.atleast_1d(found[1]["gainMapMax"])
+        assert highest == pytest.approx(np.full(highest.shape, float(metadata.gain_map_max[0])), abs=1e-5)
+
+    def _pixels(self, data: bytes, gain_map: bytes, metadata: GainMapMetadata) -> None:
+        peaks = self.chromium.four_ways(data)
+        expected = float(rendered(data, gain_map, metadata).max())
+        assert all(peak is not None for peak in peaks.values()), peaks
+        assert peaks == pytest.approx(dict.fromkeys(peaks, expected), rel=TOLERANCE)
+        linear = libultrahdr(data)
+        assert linear is not None
+        assert float(linear.max()) == pytest.approx(expected, rel=3 * TOLERANCE)
+
+
+def rendered(data: bytes, gain_map: bytes, metadata: GainMapMetadata) -> NDArray[np.float32]:
+    """Full application by the standard's formula, written here anew: (H, W, 3) linear light."""
+    with Image.open(io.BytesIO(data)) as image:
+        base = np.asarray(image.convert("RGB"), np.float64) / 255
+    with Image.open(io.BytesIO(gain_map)) as image:
+        recovery = np.asarray(image.convert("L"), np.float32) / 255
+    recovery = cv2.resize(recovery, (base.shape[1], base.shape[0]), interpolation=cv2.INTER_LINEAR)
+    linear = np.where(base <= 0.04045, base / 12.92, ((base + 0.055) / 1.055) ** 2.4)
+    low, high = float(metadata.gain_map_min[0]), float(metadata.gain_map_max[0])
+    stops = low + (high - low) * recovery ** (1 / float(metadata.gamma[0]))
+    gain = np.exp2(stops)[:, :, None]
+    out = (linear + float(metadata.base_offset[0])) * gain - float(metadata.alternate_offset[0])
+    return out.astype(np.float32)
+
