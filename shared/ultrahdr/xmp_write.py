@@ -31,7 +31,7 @@ from shared.ultrahdr.xmp import (
     tree_of,
 )
 
-_META: Final = "adobe:ns:meta/"
+_META: Final = META
 _EXTENSION_CHUNK: Final = 65_400  # bytes of an extended packet in one segment (XMP part 3, 1.1.3.1)
 _STALE: Final = (HDRGM, CONTAINER, ITEM, APDI, APPLE_GAIN_MAP)
 # These point at a video behind the photo, which does not survive.
@@ -208,51 +208,19 @@ def _spilled(text: str, extension: bytes | None, ours: str) -> Packets:
     return Packets(_wrapped(note + ours).encode(), _chunks(extended))
 
 
-def _by_tree(text: str) -> str | None:
-    """The packet without stale properties, written anew from its tree."""
-    root = tree_of(text.encode())
-    return None if root is None else ElementTree.tostring(_rdf([root], [text], notes=True), encoding="unicode")
-
-
-def _joined(texts: list[str]) -> str:
-    """Several packets as one."""
+def _by_tree(texts: list[str]) -> str:
+    """One packet of several, without stale properties, written anew from their trees."""
     roots = [tree_of(text.encode()) for text in texts]
-    joined = _rdf([root for root in roots if root is not None], texts, notes=True)
-    return ElementTree.tostring(joined, encoding="unicode")
+    return serialised(joined([root for root in roots if root is not None], notes=True), _declared(texts))
 
 
-def _rdf(roots: list[Element], texts: list[str], *, notes: bool) -> Element:
-    """One x:xmpmeta with every description of `roots`; without stale properties, and on demand without `notes`.
-
-    A note is xmpNote:HasExtendedXMP, which names the extended packet that belongs to a standard one.
-    """
-    note = f"{{{NOTE}}}HasExtendedXMP"
-    known = {"x": _META, "rdf": RDF}
+def _declared(texts: list[str]) -> dict[str, str]:
+    """Namespace to prefix, as the texts have it."""
+    known = {_META: "x", RDF: "rdf"}
     for text in texts:
         for prefix, space in re.findall(rf"xmlns:({_NAME})\s*=\s*[\"']([^\"']*)[\"']", text):
-            known.setdefault(prefix, space)
-    for prefix, space in known.items():
-        if not re.fullmatch(r"ns\d+", prefix):
-            ElementTree.register_namespace(prefix, space)
-    meta = Element(f"{{{_META}}}xmpmeta")
-    rdf = ElementTree.SubElement(meta, f"{{{RDF}}}RDF")
-    for root in roots:
-        for description in root.iter(f"{{{RDF}}}Description"):
-            _drop(description, lambda name: _space(name) in _STALE or (name == note and not notes))
-        outer = root if root.tag == f"{{{RDF}}}RDF" else root.find(f"{{{RDF}}}RDF")
-        rdf.extend(list(outer) if outer is not None else [])
-    return meta
-
-
-def _drop(element: Element, stale: Callable[[str], bool]) -> None:
-    for key in [key for key in element.attrib if stale(key)]:
-        del element.attrib[key]
-    for child in [child for child in element if isinstance(child.tag, str) and stale(child.tag)]:
-        element.remove(child)
-
-
-def _space(name: str) -> str:
-    return name[1:].partition("}")[0] if name.startswith("{") else ""
+            known.setdefault(unescape(space), prefix)
+    return known
 
 
 def _chunks(extended: bytes) -> tuple[bytes, ...]:

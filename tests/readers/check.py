@@ -16,6 +16,9 @@ from tests.readers.external import ExifTool, GainMapJs, libultrahdr
 
 TOLERANCE = 0.01  # relative: JPEG decoders and half floats differ by less
 
+OFFSET = 1 / 64  # linear light: below, differences in stops are noise
+TYPICAL = 0.02  # stops: the median difference between two renderings
+
 # hdrgm's names beside ISO's, and gainmap-js's.
 NAMES = {
     "GainMapMin": "gain_map_min",
@@ -61,12 +64,16 @@ class Readers:
 
     def _pixels(self, data: bytes, gain_map: bytes, metadata: GainMapMetadata) -> None:
         peaks = self.chromium.four_ways(data)
-        expected = float(rendered(data, gain_map, metadata).max())
+        truth = rendered(data, gain_map, metadata)
+        expected = float(truth.max())
         assert all(peak is not None for peak in peaks.values()), peaks
         assert peaks == pytest.approx(dict.fromkeys(peaks, expected), rel=TOLERANCE)
         linear = libultrahdr(data)
         assert linear is not None
-        assert float(linear.max()) == pytest.approx(expected, rel=3 * TOLERANCE)
+        # It enlarges the map by another kernel than bilinear: single pixels differ, the picture does not.
+        apart = np.abs(np.log2((linear + OFFSET) / (np.maximum(truth, 0) + OFFSET)))
+        assert float(np.median(apart)) < TYPICAL
+        assert float(linear.max()) == pytest.approx(expected, rel=0.05)
 
 
 def rendered(data: bytes, gain_map: bytes, metadata: GainMapMetadata) -> NDArray[np.float32]:

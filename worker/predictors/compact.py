@@ -11,6 +11,7 @@ from worker.registry import Model
 
 MULTIPLE = 32  # pixels: the encoder halves five times
 BEND = 1.5  # the training's: knots lie closer together near white
+SMOOTHING = 1.0  # pixels of the map: the photo's noise and JPEG blocks are no light
 LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # Rec. 709, on gamma-encoded values as in training
 
 
@@ -36,7 +37,8 @@ class CompactPredictor:
         planes = np.ascontiguousarray(small.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255))
         curves = self._curves.run(None, {"image": planes})[0][0]
         picture = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        return np.clip(sliced(np.asarray(picture, np.uint8), curves), 0.0, 1.0) * np.float32(self._peak)
+        share = cv2.GaussianBlur(sliced(np.asarray(picture, np.uint8), curves), (0, 0), SMOOTHING)
+        return np.clip(share, 0.0, 1.0) * np.float32(self._peak)
 
 
 def multiple(length: float) -> int:
