@@ -2,22 +2,69 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+PAIRS ?= $(or $(REGAIN_PAIRS),../shared/data/gainmaps)
+PIP := $(BIN)/pip --disable-pip-version-check install --quiet
+UV := $(BIN)/uv pip compile --quiet --no-header --no-emit-index-url --no-emit-find-links --generate-hashes
 
 ##@ Start here
 
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*##/ {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/.ready ## Restore a photo (PHOTO=…, else one rendered here) and print where it is and its audit
+	@mkdir -p out
+	@photo="$(PHOTO)"; if [[ -z $$photo ]]; then photo=out/demo.jpg; $(BIN)/python infra/render_demo.py $$photo; fi; \
+	name=$$(basename "$${photo%.*}"); \
+	$(BIN)/regain restore "$$photo" -o "out/$${name}_hdr.jpg" && \
+	if [[ -f out/$${name}_hdr.jpg ]]; then $(BIN)/regain audit "out/$${name}_hdr.jpg"; fi
+
+test: .venv/.ready ## Run every test; what needs an absent reader is skipped and listed
+	$(BIN)/python -m pytest
+
+##@ Set up
 
 setup: .venv/.ready ## Make .venv with everything the other targets need
 
-# torch is named apart: its CPU build may come from a wheel folder or index of yours (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL).
+# torch stands apart: where a CPU build lies in a folder or index of yours, PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL
+# leads pip to it; otherwise the registry's newest build comes.
 .venv/.ready: pyproject.toml $(wildcard requirements/*.txt)
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --require-hashes -r requirements/dev.txt
-	$(BIN)/pip install --quiet -r requirements/train.txt
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	$(PIP) --require-hashes -r requirements/dev.txt
+	$(PIP) -r requirements/train.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-lock: ## Pin every dependency anew (requirements/*.txt)
-	$(BIN)/uv pip compile --quiet --no-header --no-emit-index-url --no-emit-find-links --generate-hashes --extra heic pyproject.toml -o requirements/runtime.txt
-	$(BIN)/uv pip compile --quiet --no-header --no-emit-index-url --no-emit-find-links --generate-hashes --extra heic --group dev -c requirements/runtime.txt pyproject.toml -o requirements/dev.txt
+system-deps: ## Install Chromium, perl, Node.js and the npm readers that the tests use
+	infra/system-deps.sh
+
+lock: .venv/.ready ## Pin every dependency anew (requirements/*.txt)
+	$(UV) --extra heic pyproject.toml -o requirements/runtime.txt
+	$(UV) --extra heic --group dev -c requirements/runtime.txt pyproject.toml -o requirements/dev.txt
+
+##@ Check
+
+lint: .venv/.ready ## Style, and who may import whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+type: .venv/.ready ## Types, strictly
+	$(BIN)/mypy
+
+fuzz: .venv/.ready ## Feed 20,000 mutated files to the codec
+	$(BIN)/python -m tests.fuzz.mutate --count 20000 --seed 1
+
+image-size: ## Size on disk of what ships (run-time dependencies alone)
+	rm -rf out/runtime && $(PYTHON) -m venv out/runtime
+	out/runtime/bin/pip --disable-pip-version-check install --quiet --require-hashes -r requirements/runtime.txt
+	du -sm out/runtime
+
+##@ Model
+
+evaluate: .venv/.ready ## Score the default model on val (PAIRS=folder with train/ and val/)
+	$(BIN)/python -m models.evaluate --data $(PAIRS)/val --fit $(PAIRS)/train --json out/evaluate.json
+
+verify-model: .venv/.ready ## Prove ONNX Runtime, its tiles and tinygrad against torch
+	$(BIN)/python -m models.verify
+
+.PHONY: help demo test setup system-deps lock lint type fuzz image-size evaluate verify-model

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from models.compact import CompactNet
-from models.gmnet import KERNEL, THUMBNAIL, GMNet, SqueezeHead
+from models.gmnet import KERNEL, THUMBNAIL, GMNet
 
 OPSET: Final = 17
 GRID: Final = THUMBNAIL // 4  # pixels per side of the features that the heads pool

@@ -78,7 +78,7 @@ def ports(state: dict[str, torch.Tensor], folder: Path) -> dict[str, Callable[[I
         return out[0, 0], float(qmax.item())
 
     return {
-        "onnxruntime": lambda image: onnx.normalised(image),
+        "onnxruntime": onnx.normalised,
         "onnxruntime tiled": lambda image: onnx.normalised(image, tile=SMALL_TILE),
         "tinygrad": tinygrad,
     }

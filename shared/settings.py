@@ -20,7 +20,10 @@ class Settings(BaseSettings):
         default_factory=lambda: _data_home() / "models", description="where `regain model install` puts models"
     )
     network_long_side: int | None = Field(
-        default=None, ge=128, le=4096, description="long side of the network's input in pixels; the model's own if unset"
+        default=None,
+        ge=128,
+        le=4096,
+        description="long side of the network's input in pixels; the model's own if unset",
     )
     threads: int = Field(default=0, ge=0, le=256, description="threads of one prediction; 0 = one a core")
 

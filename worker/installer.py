@@ -50,9 +50,7 @@ def sources() -> dict[str, Source]:
     }
 
 
-def install(
-    source: Source, folder: Path, given: Path | None, progress: Callable[[int, int | None], None]
-) -> Path:
+def install(source: Source, folder: Path, given: Path | None, progress: Callable[[int, int | None], None]) -> Path:
     """Install a checkpoint below `folder` and register it there.
 
     Args:
@@ -102,7 +100,9 @@ def export(checkpoint: Path, out: Path) -> None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=EXPORT_TIMEOUT, check=False)
     except subprocess.TimeoutExpired:
-        raise ModelError("export_failed", f"the export took longer than {EXPORT_TIMEOUT} s; nothing was installed") from None
+        raise ModelError(
+            "export_failed", f"the export took longer than {EXPORT_TIMEOUT} s; nothing was installed"
+        ) from None
     if done.returncode == 0:
         return
     reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
@@ -124,9 +124,7 @@ def _download(url: str) -> Iterator[tuple[bytes, int | None]]:
                 received += len(block)
                 yield block, total
             if total is not None and received < total:
-                raise ModelError(
-                    "truncated_download", f"{url}: only {received} of {total} bytes came; try again"
-                )
+                raise ModelError("truncated_download", f"{url}: only {received} of {total} bytes came; try again")
     except (URLError, OSError) as error:
         raise ModelError(
             "no_network", f"{url}: cannot be fetched ({error}); fetch it elsewhere and give it with --from"
@@ -179,5 +177,3 @@ def _register(source: Source, folder: Path) -> None:
     temporary = manifest.with_suffix(".new")
     temporary.write_text("\n".join(entries) + "\n", encoding="utf-8")
     temporary.replace(manifest)
-
-

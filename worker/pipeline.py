@@ -83,7 +83,7 @@ class Result:
 
 
 def restore(
-    data: bytes, predictor: Predictor, options: Options, report: Callable[[Stage], None] = lambda stage: None
+    data: bytes, predictor: Predictor, options: Options, report: Callable[[Stage], None] | None = None
 ) -> Result:
     """Give a flat photo a gain map.
 
@@ -91,7 +91,7 @@ def restore(
         data: a JPEG, whose scan bytes are kept, or a PNG, WebP, TIFF, HEIC or AVIF, which is encoded once.
         predictor: a loaded model.
         options: strength and the like.
-        report: told each stage as it begins.
+        report: told each stage as it begins, where given.
 
     Raises:
         RestoreError: the input is not usable, or the finished file did not pass our own audit.
@@ -172,13 +172,14 @@ def _metadata(peak: float) -> GainMapMetadata:
 class _Clock:
     """Seconds of wall clock by stage."""
 
-    def __init__(self, report: Callable[[Stage], None]) -> None:
+    def __init__(self, report: Callable[[Stage], None] | None) -> None:
         self.seconds: dict[str, float] = {}
         self._report = report
 
     @contextmanager
     def stage(self, stage: Stage) -> Iterator[None]:
-        self._report(stage)
+        if self._report is not None:
+            self._report(stage)
         begun = time.perf_counter()
         try:
             yield

@@ -68,7 +68,7 @@ class Model:
         if sha256_of(file.path) != file.sha256:
             raise ModelError(
                 "model_changed",
-                f"{file.path}: SHA-256 differs from the manifest's for model {self.name!r}; not loaded. Install it again",
+                f"{file.path}: its SHA-256 is not the manifest's for model {self.name!r}; install the model again",
             )
         return file.path
 
@@ -105,7 +105,8 @@ def read_manifest(folder: Path) -> dict[str, Model]:
 
 def _model(name: str, entry: dict[str, Any], folder: Path) -> Model:
     parts = {
-        role: ModelFile(folder / str(file["path"]), str(file["sha256"])) for role, file in entry.get("files", {}).items()
+        role: ModelFile(folder / str(file["path"]), str(file["sha256"]))
+        for role, file in entry.get("files", {}).items()
     }
     return Model(
         name=name,

@@ -8,9 +8,7 @@ Image = NDArray[np.uint8]
 Map = NDArray[np.float32]
 
 
-def crop(
-    sdr: Image, target: Map, size: tuple[int, int], rng: np.random.Generator, least: float
-) -> tuple[Image, Map]:
+def crop(sdr: Image, target: Map, size: tuple[int, int], rng: np.random.Generator, least: float) -> tuple[Image, Map]:
     """Cut at least `least` of each side, mirror by chance, and resize to `size` (width, height).
 
     Photo and map may differ in size: both are cut at the same shares of their sides.
@@ -50,7 +48,9 @@ def editor(sdr: Image, rng: np.random.Generator) -> Image:
     height, width = sdr.shape[:2]
     if rng.random() < 0.3:
         factor = rng.uniform(0.4, 0.9)
-        small = cv2.resize(sdr, (max(8, int(width * factor)), max(8, int(height * factor))), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(
+            sdr, (max(8, int(width * factor)), max(8, int(height * factor))), interpolation=cv2.INTER_AREA
+        )
         sdr = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.uint8)
     if rng.random() < 0.2:
         sdr = cv2.GaussianBlur(sdr, (0, 0), rng.uniform(0.4, 1.2)).astype(np.uint8)

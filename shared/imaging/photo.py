@@ -23,6 +23,7 @@ from PIL import (  # noqa: F401  (each plugin registers the format that is allow
 
 from shared.imaging.encode import encode_photo
 from shared.ultrahdr import UltraHdrError, parse
+from shared.ultrahdr.segments import START
 
 MAX_BYTES: Final = 64 << 20
 MAX_PIXELS: Final = 100_000_000
@@ -67,8 +68,13 @@ def open_photo(data: bytes) -> Photo:
     if not data:
         raise PhotoError("empty", "the file is empty; export the photo again")
     if len(data) > MAX_BYTES:
-        raise PhotoError("too_many_bytes", f"the file has {len(data) >> 20} MiB, more than {MAX_BYTES >> 20}; export it smaller")
+        raise PhotoError(
+            "too_many_bytes", f"the file has {len(data) >> 20} MiB, more than {MAX_BYTES >> 20}; export it smaller"
+        )
     _allow_heic(data)
+    with decoder_faults("photo"):
+        if data.startswith(START):
+            parse(data)  # walks to EOI: a file that is cut off is refused before any decode
     with decoder_faults("photo"), _opened(data) as image:
         _check(image)
         if image.format in ("JPEG", "MPO"):
@@ -87,7 +93,9 @@ def decoder_faults(what: str) -> Iterator[None]:
     except PhotoError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise PhotoError("too_many_pixels", f"the photo has more than {MAX_PIXELS // 10**6} megapixels; export it smaller") from error
+        raise PhotoError(
+            "too_many_pixels", f"the photo has more than {MAX_PIXELS // 10**6} megapixels; export it smaller"
+        ) from error
     except UnidentifiedImageError as error:
         raise PhotoError(
             "unsupported_format", "not a photo that can be read; give JPEG, PNG, WebP, TIFF, HEIC or AVIF"
@@ -140,7 +148,9 @@ def _allow_heic(data: bytes) -> None:
     try:
         import pillow_heif  # noqa: PLC0415  (an optional extra, loaded when needed)
     except ImportError as error:
-        raise PhotoError("no_heic", "HEIC needs the extra package pillow-heif; install regain[heic], or give a JPEG") from error
+        raise PhotoError(
+            "no_heic", "HEIC needs the extra package pillow-heif; install regain[heic], or give a JPEG"
+        ) from error
     pillow_heif.register_heif_opener()
 
 
@@ -158,7 +168,6 @@ def _check(image: Image.Image) -> None:
 
 
 def _jpeg(data: bytes, image: Image.Image) -> Photo:
-    primary = parse(data).primary  # walks to EOI: a truncated file is refused before any decode
     profile = _profile(image)
     orientation = _orientation(image)
     width, height = image.size
@@ -168,7 +177,6 @@ def _jpeg(data: bytes, image: Image.Image) -> Photo:
     exif = image.info.get("exif")
     pixels = np.asarray(image.convert("RGB"), np.uint8)
     grey = "encoded once as YCbCr: a grey base is not read by every viewer"
-    del primary
     return Photo(encode_photo(pixels, None, exif), width, height, orientation, None, "JPEG", (grey,))
 
 
@@ -189,9 +197,13 @@ def _pixels(data: bytes, image: Image.Image) -> NDArray[np.uint8]:
         if deep is not None and deep.dtype == np.uint16:
             return _from_deep(deep)
         if isinstance(image, _DeepTiff):
-            raise PhotoError("unsupported_format", "this kind of TIFF is not read; export it with 8 or 16 bits a channel")
+            raise PhotoError(
+                "unsupported_format", "this kind of TIFF is not read; export it with 8 or 16 bits a channel"
+            )
     if image.mode in ("F", "I", "I;16", "I;16B"):
-        raise PhotoError("unsupported_format", f"{image.format} of kind {image.mode} is not read; export 8 or 16 bits a channel")
+        raise PhotoError(
+            "unsupported_format", f"{image.format} of kind {image.mode} is not read; export 8 or 16 bits a channel"
+        )
     image.load()
     if image.has_transparency_data:
         rgba = image.convert("RGBA")

@@ -58,6 +58,5 @@ def shown(linear: NDArray[np.float32], white: float) -> NDArray[np.uint8]:
     linear = np.clip(linear, 0, white)
     peak = linear.max(axis=2, keepdims=True)
     scale = (1 + peak / (white * white)) / (1 + peak)
-    exposure = np.float32(2 / (1 + 1 / (white * white)))  # SDR white alone (white = 1) stays where it is
-    mapped = np.clip(linear * scale * min(exposure, 2.0), 0, 1) if white > 1 else linear
+    mapped = linear * scale if white > 1 else linear  # without headroom there is nothing to make room for
     return np.asarray(linear_to_srgb(np.asarray(mapped, np.float32)) * 255 + 0.5, np.uint8)

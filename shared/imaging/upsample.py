@@ -32,7 +32,9 @@ def guided_upsample(
         return np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
     mean_small, mean_stops = mean(small), mean(stops)
-    slope = (mean(small * stops) - mean_small * mean_stops) / (mean(small * small) - mean_small**2 + np.float32(epsilon))
+    slope = (mean(small * stops) - mean_small * mean_stops) / (
+        mean(small * small) - mean_small**2 + np.float32(epsilon)
+    )
     level = mean_stops - slope * mean_small
     out = grown(mean(slope)) * luma + grown(mean(level))
     # A line fitted to a window overshoots at its ends; a map must not glow beyond its neighbours.

@@ -1,4 +1,4 @@
-"""Ultra HDR JPEG, bytes to bytes: Google/Adobe's hdrgm and GContainer, MPF, and ISO 21496-1 from one value."""
+"""Ultra HDR JPEG, bytes to bytes: hdrgm, GContainer, MPF and ISO 21496-1, written from one value."""
 
 from shared.ultrahdr.audit import Finding, Severity, audit
 from shared.ultrahdr.container import assemble

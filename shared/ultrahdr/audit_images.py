@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from shared.ultrahdr.findings import ANDROID, APPLE, EVERYONE, VIPS, Finding, error, note, warning
 from shared.ultrahdr.iso21496 import VERSION
 from shared.ultrahdr.reader import Facts, Image
-from shared.ultrahdr.segments import APP1, APP2, EXIF, ICC, Frame
+from shared.ultrahdr.segments import APP1, APP2, EXIF, ICC, Frame, Jpeg
 
 ASPECT_TOLERANCE = 0.03  # of the ratio, beside one pixel of rounding
 LARGE_ICC = 4_096  # bytes: matrix profiles stay below, tables (LUT) do not
@@ -34,11 +34,25 @@ def _primary(primary: Image) -> Iterator[Finding]:
     if frame is None:
         return
     if frame.components == CMYK:
-        yield error("cmyk_base", (ANDROID, VIPS), None, "the base is CMYK", "convert the base to YCbCr before adding a map")
+        yield error(
+            "cmyk_base",
+            (ANDROID, VIPS),
+            None,
+            "the base is CMYK",
+            "convert the base to YCbCr before adding a map",
+        )
     elif frame.components == 1:
-        yield warning("grey_base", (ANDROID,), None, "the base is grey: libultrahdr does not decode it", "encode as YCbCr")
+        yield warning(
+            "grey_base",
+            (ANDROID,),
+            None,
+            "the base is grey: libultrahdr does not decode it",
+            "encode as YCbCr",
+        )
     if primary.jpeg.first(APP2, ICC) is None:
-        yield note("no_icc", None, "the base has no ICC profile and counts as sRGB", "keep the photo's own profile")
+        yield note(
+            "no_icc", None, "the base has no ICC profile and counts as sRGB", "keep the photo's own profile"
+        )
 
 
 def _map(gain_map: Image, base: Frame | None) -> Iterator[Finding]:
@@ -56,7 +70,11 @@ def _map(gain_map: Image, base: Frame | None) -> Iterator[Finding]:
     if frame.components not in (1, 3):
         kind = "CMYK" if frame.components == CMYK else f"of {frame.components} components"
         yield error(
-            "map_components", (ANDROID, VIPS), jpeg.start, f"the gain map is {kind}", "encode it grey or as YCbCr"
+            "map_components",
+            (ANDROID, VIPS),
+            jpeg.start,
+            f"the gain map is {kind}",
+            "encode it grey or as YCbCr",
         )
     if base is not None and _aspects_differ(base, frame):
         yield warning(
@@ -67,10 +85,19 @@ def _map(gain_map: Image, base: Frame | None) -> Iterator[Finding]:
             "readers stretch it without a word",
             "resize the map with the base's proportions",
         )
+    yield from _extras(jpeg)
+
+
+def _extras(jpeg: Jpeg) -> Iterator[Finding]:
+    """What a map does not need."""
     exif = jpeg.first(APP1, EXIF)
     if exif is not None:
         yield warning(
-            "exif_in_map", (), exif.start, "the gain map has Exif of its own; readers ignore it or differ", "remove it"
+            "exif_in_map",
+            (),
+            exif.start,
+            "the gain map has Exif of its own; readers ignore it or differ",
+            "remove it",
         )
     profile = jpeg.all_of(APP2, ICC)
     size = sum(len(segment.payload) for segment in profile)
@@ -79,11 +106,16 @@ def _map(gain_map: Image, base: Frame | None) -> Iterator[Finding]:
             "icc_in_map",
             (APPLE,),
             profile[0].start,
-            f"the gain map has an ICC profile of {size} bytes; Apple's readers have hung on table profiles there",
+            f"the gain map has an ICC profile of {size} bytes; Apple's readers have hung on tables there",
             "remove the map's profile and set use_base_colour_space",
         )
     elif profile:
-        yield note("small_icc_in_map", profile[0].start, "the gain map has an ICC profile, which is not needed", "remove it")
+        yield note(
+            "small_icc_in_map",
+            profile[0].start,
+            "the gain map has an ICC profile, which is not needed",
+            "remove it",
+        )
 
 
 def _aspects_differ(base: Frame, gain_map: Frame) -> bool:

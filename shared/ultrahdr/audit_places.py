@@ -30,7 +30,7 @@ def places(facts: Facts) -> Iterator[Finding]:
             "gain_map_missing",
             EVERYONE,
             facts.expected,
-            "the primary image announces a gain map, but none is found by MPF, by GContainer, or behind the primary",
+            "the primary announces a gain map; none is found by MPF, by GContainer, or behind the primary",
             "append the gain-map JPEG right behind the primary's EOI and write MPF and GContainer anew",
         )
     yield from _mpf(facts)
@@ -52,7 +52,9 @@ def _mpf(facts: Facts) -> Iterator[Finding]:
         return
     if facts.mpf_fault is not None or len(facts.entries) < 2:
         reason = facts.mpf_fault or f"it has {len(facts.entries)} entry, not two"
-        yield error("bad_mpf", _BY_MPF, segment.start, f"the MPF segment is unusable: {reason}", "write it anew")
+        yield error(
+            "bad_mpf", _BY_MPF, segment.start, f"the MPF segment is unusable: {reason}", "write it anew"
+        )
         return
     yield from _primary_entry(facts, segment)
     if facts.map is not None:
@@ -74,7 +76,7 @@ def _primary_entry(facts: Facts, segment: Segment) -> Iterator[Finding]:
         yield note(
             "mpf_primary_size",
             segment.start,
-            f"MPF gives the primary {first.size} bytes; it has {facts.primary.jpeg.end}. No known reader minds",
+            f"MPF gives the primary {first.size} bytes, it has {facts.primary.jpeg.end}; no reader minds",
             "write the size up to and including EOI",
         )
 
@@ -92,8 +94,8 @@ def _map_entry(facts: Facts, segment: Segment, start: int) -> Iterator[Finding]:
             "mpf_offset",
             _BY_MPF,
             segment.start,
-            f"the MPF offset of the gain map is {found}, which is byte {base + found}, {_what(facts, base + found)}; "
-            f"the gain map begins at byte {start}, so {expected} is right{why}",
+            f"the MPF offset of the gain map is {found}, which is byte {base + found}, "
+            f"{_what(facts, base + found)}; the gain map begins at byte {start}, so {expected} is right{why}",
             f"write {expected} as the second MP entry's offset",
         )
     yield from _map_size(facts, entry, segment, start)
@@ -143,7 +145,7 @@ def _container(facts: Facts) -> Iterator[Finding]:
                 "no_container",
                 (EXIFTOOL,),
                 where,
-                "the primary's XMP has hdrgm:Version but no GContainer directory, which Ultra HDR v1 requires",
+                "the primary's XMP has no GContainer directory, which Ultra HDR v1 requires",
                 "add Container:Directory with items Primary and GainMap",
             )
         return
@@ -157,7 +159,11 @@ def _container(facts: Facts) -> Iterator[Finding]:
         )
     if any(not item.mime for item in packet.items):
         yield error(
-            "container_mime", (EXIFTOOL, OLD_ANDROID), where, "a GContainer item has no Item:Mime", "write image/jpeg"
+            "container_mime",
+            (EXIFTOOL, OLD_ANDROID),
+            where,
+            "a GContainer item has no Item:Mime",
+            "write image/jpeg",
         )
     if facts.map is not None and facts.map.jpeg.end is not None:
         yield from _container_place(facts, where, facts.map.jpeg.start, facts.map.jpeg.end)
@@ -172,7 +178,7 @@ def _container_place(facts: Facts, where: int | None, start: int, end: int) -> I
                     "container_length",
                     (EXIFTOOL, OLD_ANDROID),
                     where,
-                    f"GContainer gives the gain map {item.length} bytes; it has {end - start}, its own segments included",
+                    f"GContainer gives the gain map {item.length} bytes; it has {end - start} in all",
                     f'write Item:Length="{end - start}"',
                 )
             if position != start:
@@ -231,4 +237,8 @@ def _order(facts: Facts) -> Iterator[Finding]:
     if jfif is not None and segments and segments[0] is not jfif:
         yield note("jfif_not_first", jfif.start, "JFIF is not the first segment, as JFIF 1.02 wants it")
     if facts.mpf_segment is not None and exifs and facts.mpf_segment.start < exifs[0].start:
-        yield note("mpf_before_exif", facts.mpf_segment.start, "MPF comes before Exif; CIPA DC-007 5.1 wants it behind")
+        yield note(
+            "mpf_before_exif",
+            facts.mpf_segment.start,
+            "MPF comes before Exif; CIPA DC-007 5.1 wants it behind",
+        )

@@ -38,7 +38,7 @@ from shared.ultrahdr.xmp import decoded
 from shared.ultrahdr.xmp_write import gain_map_packet, primary_packets, standard_segment
 
 _JFIF_FIXED: Final = 14  # bytes of JFIF's payload before its thumbnail
-_JFIF_PLAIN: Final = JFIF + bytes.fromhex("0101" "00" "0001" "0001" "0000")  # 1.01, aspect ratio 1:1, no thumbnail
+_JFIF_PLAIN: Final = JFIF + bytes.fromhex("010100000100010000")  # 1.01, aspect ratio 1:1, no thumbnail
 _XMP_HEADER: Final = len(XMP_EXTENSION) + 40  # bytes: name, GUID, whole length, this part's offset
 
 
@@ -46,9 +46,9 @@ def assemble(base_jpeg: bytes, gain_map_jpeg: bytes, metadata: GainMapMetadata) 
     """Put base, gain map and metadata into one file.
 
     Args:
-        base_jpeg: the SDR rendition. Its scan bytes, Exif, ICC profile, APP13, APP14, COM and XMP are kept; HDR
-            metadata of an earlier life (MPF, ISO 21496-1, hdrgm, GContainer, Apple's) and all bytes behind its
-            EOI are dropped. A packet of XMP that is not XML cannot be added to and is replaced.
+        base_jpeg: the SDR rendition. Its scan bytes, Exif, ICC profile, APP13, APP14, COM and XMP are kept;
+            HDR metadata of an earlier life (MPF, ISO 21496-1, hdrgm, GContainer, Apple's) and all bytes
+            behind its EOI are dropped. Several XMP packets become one; one that is not XML is dropped.
         gain_map_jpeg: the map, one or three components; its own Exif, XMP and ICC profile are dropped.
         metadata: how the map is to be applied.
 
@@ -72,10 +72,14 @@ def assemble(base_jpeg: bytes, gain_map_jpeg: bytes, metadata: GainMapMetadata) 
 def _checked(data: bytes, name: str, components: tuple[int, ...]) -> Jpeg:
     image = walk(data)
     if image.frame is None or image.scan is None or image.end is None:
-        raise UltraHdrError("truncated", f"the {name} JPEG is cut off before its end; export it again", len(data))
+        raise UltraHdrError(
+            "truncated", f"the {name} JPEG is cut off before its end; export it again", len(data)
+        )
     if image.frame.components not in components:
         kind = "CMYK" if image.frame.components == 4 else f"an image of {image.frame.components} components"
-        raise UltraHdrError("bad_components", f"the {name} JPEG is {kind}; readers want grey or YCbCr. Convert it first")
+        raise UltraHdrError(
+            "bad_components", f"the {name} JPEG is {kind}; readers want grey or YCbCr. Convert it first"
+        )
     return image
 
 
@@ -116,7 +120,9 @@ def _head(base: Jpeg, map_size: int) -> tuple[bytes, bytes]:
             rest.append(_whole(segment))
     written = primary_packets(packets, _extended(base), map_size)
     own = [standard_segment(written.standard)]
-    return b"".join((*first, *own, *(extension if written.extension is None else written.extension))), b"".join(rest)
+    return b"".join(
+        (*first, *own, *(extension if written.extension is None else written.extension))
+    ), b"".join(rest)
 
 
 def _whole(segment: Segment) -> bytes:
@@ -148,5 +154,3 @@ def _extended(base: Jpeg) -> bytes | None:
         parts[offset] = segment.payload[_XMP_HEADER:]
     joined = b"".join(parts[offset] for offset in sorted(parts))
     return joined if joined and len(joined) == total and decoded(joined) is not None else None
-
-

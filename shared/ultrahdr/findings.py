@@ -15,7 +15,7 @@ EVERYONE: Final = (CHROMIUM, ANDROID, APPLE, EXIFTOOL, GAINMAP_JS, VIPS)
 
 
 class Severity(StrEnum):
-    """ERROR: some reader loses HDR or shows it wrongly. WARNING: fragile, or a choice that leaves readers out.
+    """ERROR: some reader loses HDR or shows it wrongly. WARNING: fragile, or a choice that leaves some out.
 
     NOTE: legal and harmless, worth knowing.
     """

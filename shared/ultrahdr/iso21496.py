@@ -1,6 +1,6 @@
 """The ISO 21496-1 payload of JPEG's APP2 segments, both ways; all numbers are big-endian.
 
-The primary image carries the version alone, which says "there is a gain map"; the gain map carries everything.
+The primary image carries the version alone, which says "there is a gain map"; the map carries everything.
 """
 
 import struct
@@ -65,14 +65,12 @@ def decode(payload: bytes, offset: int | None = None) -> GainMapMetadata:
     numbers = [*raw.headrooms, *(number for channel in raw.channels for number in channel)]
     if any(denominator == 0 for _, denominator in numbers):
         raise _bad("a denominator is zero", offset)
-    headrooms = [Fraction(*pair) for pair in raw.headrooms]
-    fields = [tuple(Fraction(*channel[i]) for channel in raw.channels) for i in range(5)]
-    return GainMapMetadata(
-        *fields,
-        base_hdr_headroom=headrooms[0],
-        alternate_hdr_headroom=headrooms[1],
-        use_base_color_space=bool(raw.flags & BASE_COLOR_SPACE),
+    low, high, gamma, base, alternate = (
+        tuple(Fraction(*channel[i]) for channel in raw.channels) for i in range(5)
     )
+    headrooms = [Fraction(*pair) for pair in raw.headrooms]
+    base_space = bool(raw.flags & BASE_COLOR_SPACE)
+    return GainMapMetadata(low, high, gamma, base, alternate, headrooms[0], headrooms[1], base_space)
 
 
 def decode_raw(payload: bytes, offset: int | None = None) -> RawPayload:

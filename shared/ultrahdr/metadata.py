@@ -32,8 +32,8 @@ class MetadataSource(StrEnum):
 class GainMapMetadata:
     """How a gain map is to be applied (ISO 21496-1, clause 5.2).
 
-    `gain_map_min`, `gain_map_max` and both headrooms are log2 (stops); offsets are linear light with 1.0 = SDR
-    white; `gamma` is the encoder's exponent. Tuples hold one or three channels.
+    `gain_map_min`, `gain_map_max` and both headrooms are log2 (stops); offsets are linear light with
+    1.0 = SDR white; `gamma` is the encoder's exponent. Tuples hold one or three channels.
 
     Raises:
         UltraHdrError: `bad_metadata`, for values that no reader accepts.
@@ -71,7 +71,7 @@ class GainMapMetadata:
         return len(self.gain_map_max)
 
     @classmethod
-    def from_floats(
+    def from_floats(  # noqa: PLR0913  (the fields of ISO 21496-1)
         cls,
         *,
         gain_map_min: float | Sequence[float],
@@ -91,12 +91,19 @@ class GainMapMetadata:
         given = (gain_map_min, gain_map_max, gamma, base_offset, alternate_offset)
         lists = [list(field) if isinstance(field, Sequence) else [field] for field in given]
         most = max(len(field) for field in lists)
-        tuples = [tuple(quantised(value) for value in (field * most if len(field) == 1 else field)) for field in lists]
+        low, high, gammas, base, alternate = (
+            tuple(quantised(value) for value in (field * most if len(field) == 1 else field))
+            for field in lists
+        )
         return cls(
-            *tuples,
-            base_hdr_headroom=quantised(base_hdr_headroom),
-            alternate_hdr_headroom=quantised(alternate_hdr_headroom),
-            use_base_color_space=use_base_color_space,
+            low,
+            high,
+            gammas,
+            base,
+            alternate,
+            quantised(base_hdr_headroom),
+            quantised(alternate_hdr_headroom),
+            use_base_color_space,
         )
 
     def to_json(self) -> dict[str, float | bool | list[float]]:
@@ -117,7 +124,7 @@ class GainMapMetadata:
 
 @dataclass(frozen=True, slots=True)
 class AppleGainMap:
-    """Apple's private form: linear gain = 1 + (2 ** headroom - 1) * srgb_to_linear(sample), headroom in stops."""
+    """Apple's private form, headroom in stops: linear gain 1 + (2**headroom - 1) * srgb_to_linear(sample)."""
 
     headroom: float
 

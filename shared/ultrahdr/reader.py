@@ -1,6 +1,6 @@
 """Read an Ultra HDR JPEG: where the map is, and what its metadata say.
 
-`gather` finds every piece without judging; `parse` takes from it what readers take, `audit` says what is amiss.
+`gather` finds every piece without judging; `parse` takes what readers take, `audit` says what is amiss.
 """
 
 from dataclasses import dataclass
@@ -52,7 +52,11 @@ class Image:
     def is_gain_map(self) -> bool:
         """Whether anything in it says that it is a gain map."""
         full = self.iso_payload is not None and len(self.iso_payload or b"") > len(iso21496.VERSION)
-        return full or bool(self.packet.hdrgm) or self.packet.apple.get("AuxiliaryImageType") == xmp.APPLE_AUXILIARY
+        return (
+            full
+            or bool(self.packet.hdrgm)
+            or self.packet.apple.get("AuxiliaryImageType") == xmp.APPLE_AUXILIARY
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +85,9 @@ class Facts:
 def parse(data: bytes) -> UltraHdrFile:
     """Take a file apart.
 
-    The map is looked for where Chromium and libultrahdr look: by MPF, else by the GContainer's length (hdrgm
-    alone), else right behind the primary's EOI. Metadata: ISO 21496-1 if it is valid, else hdrgm, else Apple's.
+    The map is looked for where readers look: by MPF, else by the GContainer's length as Chromium does (hdrgm
+    alone), else right behind the primary's EOI as libultrahdr does. Metadata: ISO 21496-1 if it is valid,
+    else hdrgm, else Apple's.
 
     Raises:
         UltraHdrError: the data are no JPEG, or its primary image is cut off.
@@ -90,7 +95,9 @@ def parse(data: bytes) -> UltraHdrFile:
     facts = gather(data)
     end = facts.primary.jpeg.end
     if end is None:
-        raise UltraHdrError("truncated", "the primary image is cut off before its end; get the whole file", len(data))
+        raise UltraHdrError(
+            "truncated", "the primary image is cut off before its end; get the whole file", len(data)
+        )
     primary = data[:end]
     if facts.map is None or facts.map.jpeg.end is None:
         return UltraHdrFile(primary, None, None, None)

@@ -95,7 +95,9 @@ def walk(data: bytes, start: int = 0) -> Jpeg:
             return Jpeg(start, tuple(segments), frame, segment.start, _end_of_scans(data, segment.end))
         if segment.marker == SOI:
             raise UltraHdrError(
-                "bad_segment", f"a second image begins at byte {segment.start}, inside the first", segment.start
+                "bad_segment",
+                f"a second image begins at byte {segment.start}, inside the first",
+                segment.start,
             )
         if segment.marker in _SOF and frame is None:
             frame = _frame(segment)
@@ -111,7 +113,8 @@ def build(marker: int, payload: bytes) -> bytes:
     """
     if len(payload) > MAX_PAYLOAD:
         raise UltraHdrError(
-            "segment_too_large", f"segment FF{marker:02X} would hold {len(payload)} bytes, more than {MAX_PAYLOAD}"
+            "segment_too_large",
+            f"segment FF{marker:02X} would hold {len(payload)} bytes, more than {MAX_PAYLOAD}",
         )
     return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
 
@@ -137,7 +140,9 @@ def _segment_at(data: bytes, position: int) -> Segment | None:
         return None
     (length,) = struct.unpack_from(">H", data, fill + 1)
     if length < 2:
-        raise UltraHdrError("bad_segment", f"segment FF{marker:02X} at byte {start} has length {length}", start)
+        raise UltraHdrError(
+            "bad_segment", f"segment FF{marker:02X} at byte {start} has length {length}", start
+        )
     end = fill + 1 + length
     if end > len(data):
         return None
@@ -165,6 +170,8 @@ def _end_of_scans(data: bytes, position: int) -> int | None:
 
 def _frame(segment: Segment) -> Frame:
     if len(segment.payload) < 6:
-        raise UltraHdrError("bad_segment", f"the frame header at byte {segment.start} is cut off", segment.start)
+        raise UltraHdrError(
+            "bad_segment", f"the frame header at byte {segment.start} is cut off", segment.start
+        )
     precision, height, width, components = struct.unpack_from(">BHHB", segment.payload)
     return Frame(width, height, components, precision, segment.marker in _PROGRESSIVE)

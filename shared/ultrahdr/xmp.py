@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Final
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
@@ -122,11 +121,12 @@ def metadata_of(packet: Packet, offset: int | None = None) -> GainMapMetadata:
         _numbers(packet, "OffsetHDR", 1 / 64, offset),
     )
     most = max(len(field) for field in fields)
-    return GainMapMetadata(
-        *(field * most if len(field) == 1 else field for field in fields),
-        base_hdr_headroom=_numbers(packet, "HDRCapacityMin", 0.0, offset)[0],
-        alternate_hdr_headroom=_numbers(packet, "HDRCapacityMax", 1.0, offset)[0],
-    )
+    low, high, gamma, base, alternate = (field * most if len(field) == 1 else field for field in fields)
+    headrooms = [
+        _numbers(packet, name, default, offset)[0]
+        for name, default in (("HDRCapacityMin", 0.0), ("HDRCapacityMax", 1.0))
+    ]
+    return GainMapMetadata(low, high, gamma, base, alternate, headrooms[0], headrooms[1])
 
 
 def number_of(text: str) -> float:
@@ -147,7 +147,7 @@ def _numbers(packet: Packet, name: str, default: float, offset: int | None) -> C
     if values is None:
         return (quantised(default),)
     try:
-        numbers = tuple(_rounded(number_of(value)) for value in values)
+        numbers = tuple(quantised(number_of(value)) for value in values)
     except (ValueError, OverflowError):
         raise _bad(f"hdrgm:{name} is {values!r}, not a number", offset) from None
     if len(numbers) not in (1, 3):
@@ -155,13 +155,10 @@ def _numbers(packet: Packet, name: str, default: float, offset: int | None) -> C
     return numbers
 
 
-def _rounded(value: float) -> Fraction:
-    return quantised(value)
-
-
 def _values(element: Element) -> tuple[str, ...]:
-    """An element's text, or the texts of the rdf:li inside it."""
-    listed = tuple((li.text or "").strip() for li in element.iter(f"{{{RDF}}}li"))
+    """An element's text, or the texts of the rdf:li of the list inside it."""
+    # Not iter(): elements nested in each other would make that quadratic.
+    listed = tuple((li.text or "").strip() for inner in element for li in inner if li.tag == f"{{{RDF}}}li")
     return listed or ((element.text or "").strip(),)
 
 
@@ -176,7 +173,10 @@ def _item(element: Element) -> ContainerItem:
         if space == ITEM:
             fields.setdefault(name, (child.text or "").strip())
     return ContainerItem(
-        fields.get("Semantic", ""), fields.get("Mime", ""), _whole(fields.get("Length")), _whole(fields.get("Padding")) or 0
+        fields.get("Semantic", ""),
+        fields.get("Mime", ""),
+        _whole(fields.get("Length")),
+        _whole(fields.get("Padding")) or 0,
     )
 
 

@@ -7,19 +7,13 @@ never be seen; and the user's would be lost if ours came instead.
 import hashlib
 import re
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
-from xml.etree import ElementTree
-from xml.etree.ElementTree import Element
 
 from shared.ultrahdr.metadata import DENOMINATOR, GainMapMetadata
 from shared.ultrahdr.segments import APP1, XMP, XMP_EXTENSION, build
 from shared.ultrahdr.xmp import (
-    APDI,
-    APPLE_GAIN_MAP,
-    CAMERA,
     CONTAINER,
     HDRGM,
     ITEM,
@@ -28,19 +22,13 @@ from shared.ultrahdr.xmp import (
     RDF,
     VERSION,
     decoded,
+    read,
     tree_of,
 )
+from shared.ultrahdr.xmp_clean import META, NAME, by_tree, cleaned
 
-_META: Final = META
 _EXTENSION_CHUNK: Final = 65_400  # bytes of an extended packet in one segment (XMP part 3, 1.1.3.1)
-_STALE: Final = (HDRGM, CONTAINER, ITEM, APDI, APPLE_GAIN_MAP)
-# These point at a video behind the photo, which does not survive.
-_MOTION: Final = ("MotionPhoto", "MicroVideo")
-_NAME: Final = r"[A-Za-z_][\w.\-]*"
-# What is left of a description that held nothing but stale properties.
-_EMPTY_DESCRIPTION: Final = re.compile(
-    rf"<({_NAME}:)?Description(?:\s+{_NAME}:about=(?:\"\"|''))?\s*(?:/>|>\s*</(?:{_NAME}:)?Description\s*>)"
-)
+_NOTED: Final = re.compile(r"(HasExtendedXMP\s*(?:=\s*[\"']|>\s*))[0-9A-Fa-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +76,21 @@ def primary_packets(user: list[bytes], extension: bytes | None, map_size: int) -
     Properties of a packet that would grow beyond MAX_PACKET move to the extended one.
     """
     ours = _directory(map_size)
-    texts = [text for text in map(_cleaned, user) if text is not None]
+    texts = [text for text in map(cleaned, user) if text is not None]
     if not texts:
         return Packets(_wrapped(ours).encode(), None)
-    text = texts[0] if len(texts) == 1 else _joined(texts)
+    text = texts[0] if len(texts) == 1 else by_tree(texts)
+    kept = None if extension is None else cleaned(extension)
+    chunks = None
+    if extension is not None and kept is not None and kept != (decoded(extension) or "").strip("\0\ufeff"):
+        chunks, guid = _chunks(kept.encode())
+        text = _NOTED.sub(lambda found: found.group(1) + guid, text)
     merged = _merged(text, ours)
     for fitting in (merged, _without_padding(merged)):
         encoded = fitting.encode()
         if len(encoded) <= MAX_PACKET:
-            return Packets(encoded, None)
-    return _spilled(text, extension, ours)
+            return Packets(encoded, chunks)
+    return _spilled(text, kept, ours)
 
 
 def decimal(value: Fraction) -> str:
@@ -109,24 +102,34 @@ def decimal(value: Fraction) -> str:
 
 def _directory(map_size: int) -> str:
     items = (
-        '<rdf:li rdf:parseType="Resource"><Container:Item Item:Semantic="Primary" Item:Mime="image/jpeg"/></rdf:li>'
+        '<rdf:li rdf:parseType="Resource">'
+        '<Container:Item Item:Semantic="Primary" Item:Mime="image/jpeg"/></rdf:li>'
         '<rdf:li rdf:parseType="Resource"><Container:Item Item:Semantic="GainMap" Item:Mime="image/jpeg" '
         f'Item:Length="{map_size}"/></rdf:li>'
     )
     return (
-        f'<rdf:Description rdf:about="" xmlns:hdrgm="{HDRGM}" xmlns:Container="{CONTAINER}" xmlns:Item="{ITEM}" '
-        f'hdrgm:Version="{VERSION}"><Container:Directory><rdf:Seq>{items}</rdf:Seq></Container:Directory>'
-        "</rdf:Description>"
+        f'<rdf:Description rdf:about="" xmlns:hdrgm="{HDRGM}" xmlns:Container="{CONTAINER}" '
+        f'xmlns:Item="{ITEM}" hdrgm:Version="{VERSION}">'
+        f"<Container:Directory><rdf:Seq>{items}</rdf:Seq></Container:Directory></rdf:Description>"
     )
 
 
 def _wrapped(descriptions: str) -> str:
-    return f'<x:xmpmeta xmlns:x="{_META}"><rdf:RDF xmlns:rdf="{RDF}">{descriptions}</rdf:RDF></x:xmpmeta>'
+    return f'<x:xmpmeta xmlns:x="{META}"><rdf:RDF xmlns:rdf="{RDF}">{descriptions}</rdf:RDF></x:xmpmeta>'
 
 
 def _merged(text: str, ours: str) -> str:
     """Put our description before the last </rdf:RDF>, whatever the user's prefix for RDF is."""
-    closing = list(re.finditer(rf"</(?:{_NAME}:)?RDF\s*>", text))
+    merged = _inserted(text, ours)
+    root = tree_of(merged.encode())
+    # Skia wants x:xmpmeta around rdf:RDF; and what looks like the end of one may stand in a comment.
+    if root is not None and root.tag == f"{{{META}}}xmpmeta" and read(merged.encode()).has_directory:
+        return merged
+    return _inserted(by_tree([text]), ours)
+
+
+def _inserted(text: str, ours: str) -> str:
+    closing = list(re.finditer(rf"</(?:{NAME}:)?RDF\s*>", text))
     if not closing:  # <rdf:RDF .../>, which says nothing
         return _wrapped(ours)
     if "rdf:" not in closing[-1].group():
@@ -135,104 +138,39 @@ def _merged(text: str, ours: str) -> str:
     merged = text[:position] + ours + text[position:]
     if "xmpmeta" in merged:
         return merged
-    # Skia wants x:xmpmeta around rdf:RDF.
-    opening = re.search(rf"<(?:{_NAME}:)?RDF[\s>]", merged)
+    opening = re.search(rf"<(?:{NAME}:)?RDF[\s>]", merged)
     end = closing[-1].end() + len(ours)
     start = opening.start() if opening else 0
-    return f'{merged[:start]}<x:xmpmeta xmlns:x="{_META}">{merged[start:end]}</x:xmpmeta>{merged[end:]}'
-
-
-def _cleaned(packet: bytes) -> str | None:
-    """The packet's text without stale HDR properties; None where it is not XML, so that nothing can be kept."""
-    text = decoded(packet)
-    if text is None or tree_of(packet) is None:
-        return None
-    text = text.strip("\0\ufeff")
-    original = text
-    for space in _STALE:
-        text = _without_space(text, space)
-    for prefix in _prefixes(text, CAMERA):
-        names = "|".join(_MOTION)
-        text = re.sub(rf"\s{re.escape(prefix)}:(?:{names})\w*\s*=\s*(?:\"[^\"]*\"|'[^']*')", "", text)
-        text = _without_elements(text, rf"{re.escape(prefix)}:(?:{names})\w*")
-    if text != original:
-        text = _EMPTY_DESCRIPTION.sub("", text)
-    # What a textual edit broke (a comment or CDATA that only looked like a property) goes by the tree.
-    return text if tree_of(text.encode()) is not None else _by_tree(original)
-
-
-def _prefixes(text: str, space: str) -> list[str]:
-    return sorted(set(re.findall(rf"xmlns:({_NAME})\s*=\s*[\"']{re.escape(space)}[\"']", text)))
-
-
-def _without_space(text: str, space: str) -> str:
-    for prefix in _prefixes(text, space):
-        name = re.escape(prefix)
-        text = _without_elements(text, rf"{name}:{_NAME}")
-        text = re.sub(rf"\s{name}:{_NAME}\s*=\s*(?:\"[^\"]*\"|'[^']*')", "", text)
-        text = re.sub(rf"\sxmlns:{name}\s*=\s*[\"']{re.escape(space)}[\"']", "", text)
-    return text
-
-
-def _without_elements(text: str, name: str) -> str:
-    """Drop every element of this name (a pattern) with what is in it, in one pass over its tags."""
-    tag = re.compile(rf"<(/?)(?:{name})(?=[\s/>])[^<>]*?(/?)>")
-    kept, position, depth = [], 0, 0
-    for match in tag.finditer(text):
-        closing, empty = match.group(1) == "/", match.group(2) == "/"
-        if depth == 0 and not closing:
-            kept.append(text[position : match.start()])
-        if closing:
-            depth = max(0, depth - 1)
-        elif not empty:
-            depth += 1
-        if depth == 0:
-            position = match.end()
-    return "".join(kept) + text[position:]
+    return f'{merged[:start]}<x:xmpmeta xmlns:x="{META}">{merged[start:end]}</x:xmpmeta>{merged[end:]}'
 
 
 def _without_padding(text: str) -> str:
     """Drop the white space that XMP leaves before the packet's end for editing in place."""
-    return re.sub(r"\s+(<\?xpacket end)", r"\1", text)
+    head, mark, end = text.rpartition("<?xpacket end")
+    return head.rstrip() + mark + end if mark else text
 
 
-def _spilled(text: str, extension: bytes | None, ours: str) -> Packets:
+def _spilled(text: str, extension: str | None, ours: str) -> Packets:
     """Move the user's properties to the extended packet; ours stay where readers look."""
-    kept = [tree_of(text.encode())]
-    if extension is not None:
-        kept.append(tree_of(extension))
-    rdf = _rdf([root for root in kept if root is not None], [text, decoded(extension or b"") or ""], notes=False)
-    extended = ElementTree.tostring(rdf, encoding="utf-8", xml_declaration=False)
-    guid = hashlib.md5(extended, usedforsecurity=False).hexdigest().upper()
+    texts = [text] if extension is None else [text, extension]
+    chunks, guid = _chunks(by_tree(texts, notes=False).encode())
     note = f'<rdf:Description rdf:about="" xmlns:xmpNote="{NOTE}" xmpNote:HasExtendedXMP="{guid}"/>'
-    return Packets(_wrapped(note + ours).encode(), _chunks(extended))
+    return Packets(_wrapped(note + ours).encode(), chunks)
 
 
-def _by_tree(texts: list[str]) -> str:
-    """One packet of several, without stale properties, written anew from their trees."""
-    roots = [tree_of(text.encode()) for text in texts]
-    return serialised(joined([root for root in roots if root is not None], notes=True), _declared(texts))
-
-
-def _declared(texts: list[str]) -> dict[str, str]:
-    """Namespace to prefix, as the texts have it."""
-    known = {_META: "x", RDF: "rdf"}
-    for text in texts:
-        for prefix, space in re.findall(rf"xmlns:({_NAME})\s*=\s*[\"']([^\"']*)[\"']", text):
-            known.setdefault(unescape(space), prefix)
-    return known
-
-
-def _chunks(extended: bytes) -> tuple[bytes, ...]:
-    """The segments of an extended packet: GUID, its whole length, and each part's place in it."""
-    guid = hashlib.md5(extended, usedforsecurity=False).hexdigest().upper().encode()
+def _chunks(extended: bytes) -> tuple[tuple[bytes, ...], str]:
+    """The segments of an extended packet (GUID, its whole length, each part's place in it), and the GUID."""
+    guid = hashlib.md5(extended, usedforsecurity=False).hexdigest().upper()
     return tuple(
         build(
             APP1,
-            XMP_EXTENSION + guid + struct.pack(">II", len(extended), i) + extended[i : i + _EXTENSION_CHUNK],
+            XMP_EXTENSION
+            + guid.encode()
+            + struct.pack(">II", len(extended), i)
+            + extended[i : i + _EXTENSION_CHUNK],
         )
         for i in range(0, len(extended), _EXTENSION_CHUNK)
-    )
+    ), guid
 
 
 def standard_segment(packet: bytes) -> bytes:

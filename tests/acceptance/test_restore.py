@@ -61,7 +61,9 @@ def restart_markers() -> bytes:
 
 
 def large_xmp() -> bytes:
-    text = packet(f'<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>{"x" * 65_000}</dc:title></rdf:Description>')
+    text = packet(
+        f'<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>{"x" * 65_000}</dc:title></rdf:Description>'
+    )
     return behind_soi(segment(0xE1, XMP + text))
 
 
@@ -75,7 +77,17 @@ def motion_photo() -> bytes:
     return photo() + b"\0\0\0\x18ftypmp42" + bytes(3000)
 
 
-CASES = [photo, with_thumbnail, turned, three_chunk_profile, progressive, restart_markers, large_xmp, odd_size, motion_photo]
+CASES = [
+    photo,
+    with_thumbnail,
+    turned,
+    three_chunk_profile,
+    progressive,
+    restart_markers,
+    large_xmp,
+    odd_size,
+    motion_photo,
+]
 
 
 def restored(data: bytes, predictor: Predictor) -> tuple[bytes, GainMapMetadata]:
@@ -156,8 +168,10 @@ def _display_p3() -> ImageCms.ImageCmsProfile:
     def xyz(x: float, y: float, z: float) -> bytes:
         return b"XYZ \0\0\0\0" + fixed(x) + fixed(y) + fixed(z)
 
-    curve = b"para\0\0\0\0" + struct.pack(">HH", 3, 0) + b"".join(
-        fixed(v) for v in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+    curve = (
+        b"para\0\0\0\0"
+        + struct.pack(">HH", 3, 0)
+        + b"".join(fixed(v) for v in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045))
     )
     tags = {
         b"rXYZ": xyz(0.51512, 0.2412, -0.00105), b"gXYZ": xyz(0.29198, 0.69225, 0.04189),

@@ -54,7 +54,9 @@ def recipes() -> dict[str, Recipe]:
         "xmp_only_no_iso": _XMP_ONLY,
         "iso_only_no_xmp": replace(GOOD, hdrgm=None, primary_version=None, container=False),
         "iso_max4_xmp_max2": replace(GOOD, iso=iso_payload(high=4, alternate=4)),
-        "seed_constant_iso": replace(GOOD, iso=iso_payload(-0.007401, 2.681641, alternate=2.681641, offset=1e-05)),
+        "seed_constant_iso": replace(
+            GOOD, iso=iso_payload(-0.007401, 2.681641, alternate=2.681641, offset=1e-05)
+        ),
         "truncated_gainmap": replace(GOOD, truncate_map=300),
         "gm_cmyk": replace(GOOD, mode="CMYK"),
         "swapped_images": replace(GOOD, swapped=True),
@@ -64,8 +66,12 @@ def recipes() -> dict[str, Recipe]:
         "iso_common_denominator_flag": replace(GOOD, iso=common_denominator_payload()),
         "iso_zero_denominator": replace(GOOD, iso=iso_payload(denominator=0)),
         "pad100_mpf_right": replace(GOOD, padding=100),
-        "order_old_libultrahdr": replace(GOOD, order=("jfif", "exif", "xmp", "icc", "mpf", "iso", "app13", "com", "xmpext")),
-        "mpf_before_exif_xmp": replace(GOOD, order=("jfif", "mpf", "exif", "xmp", "xmpext", "iso", "icc", "app13", "com")),
+        "order_old_libultrahdr": replace(
+            GOOD, order=("jfif", "exif", "xmp", "icc", "mpf", "iso", "app13", "com", "xmpext")
+        ),
+        "mpf_before_exif_xmp": replace(
+            GOOD, order=("jfif", "mpf", "exif", "xmp", "xmpext", "iso", "icc", "app13", "com")
+        ),
         "mpf_last_before_SOS": replace(GOOD, order=(*_without("mpf"), "mpf")),
         "gm_exif_orientation6": replace(GOOD, map_extra=(segment(0xE1, exif(6)),)),
         "xmponly_BaseRenditionIsHDR_true": replace(_XMP_ONLY, hdrgm=_hdrgm(BaseRenditionIsHDR="True")),

@@ -38,7 +38,7 @@ def segment(marker: int, payload: bytes) -> bytes:
     return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
 
 
-def iso_payload(  # noqa: PLR0913
+def iso_payload(
     low: float = 0, high: float = 2, *, version: int = 0, writer: int = 0, flags: int = 0x40, base: float = 0,
     alternate: float = 2, offset: float = 1 / 64, denominator: int = 1_000_000, channels: int = 1,
 ) -> bytes:  # fmt: skip
@@ -115,7 +115,9 @@ def gain_map_image(mode: str, size: tuple[int, int]) -> bytes:
     """A gain map that reaches 255 at the lamp, as a JPEG without metadata."""
     width, height = size
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    distance = ((x + 0.5) / width - 110.5 / WIDTH) ** 2 * (WIDTH / HEIGHT) ** 2 + ((y + 0.5) / height - 40.5 / HEIGHT) ** 2
+    distance = ((x + 0.5) / width - 110.5 / WIDTH) ** 2 * (WIDTH / HEIGHT) ** 2 + (
+        (y + 0.5) / height - 40.5 / HEIGHT
+    ) ** 2
     plane = np.where(distance < 0.2**2, 255, 255 * np.exp(-8 * distance)).astype(np.uint8)
     out = io.BytesIO()
     Image.fromarray(plane).convert(mode).save(out, "JPEG", quality=95)
@@ -181,11 +183,18 @@ def _segment(recipe: Recipe, name: str, map_size: int) -> bytes:
     if name == "xmp":
         return _xmp(recipe, map_size)
     if name == "iso":
-        return b"" if recipe.iso_primary is None else segment(0xE2, b"urn:iso:std:iso:ts:21496:-1\0" + recipe.iso_primary)
+        return (
+            b""
+            if recipe.iso_primary is None
+            else segment(0xE2, b"urn:iso:std:iso:ts:21496:-1\0" + recipe.iso_primary)
+        )
     plain = {
         "jfif": (0xE0, _jfif() + (b"AMPF" if recipe.ampf else b"")),
         "exif": (0xE1, exif()),
-        "xmpext": (0xE1, b"http://ns.adobe.com/xmp/extension/\0" + b"0" * 32 + struct.pack(">II", 5, 0) + b"<a/>\n"),
+        "xmpext": (
+            0xE1,
+            b"http://ns.adobe.com/xmp/extension/\0" + b"0" * 32 + struct.pack(">II", 5, 0) + b"<a/>\n",
+        ),
         "icc": (0xE2, b"ICC_PROFILE\0\x01\x01" + profile()),
         "app13": (0xED, b"Photoshop 3.0\x008BIM\x04\x04\0\0\0\0\0\0"),
         "com": (0xFE, b"a comment"),
@@ -207,7 +216,8 @@ def _xmp(recipe: Recipe, map_size: int) -> bytes:
     head = b"http://ns.adobe.com/xap/1.0/\0"
     if recipe.primary_version is None and not recipe.container:
         return segment(0xE1, head + packet(USER))
-    ours = f'<rdf:Description rdf:about="" {_NS} {version}>{directory if recipe.container else ""}</rdf:Description>'
+    inside = directory if recipe.container else ""
+    ours = f'<rdf:Description rdf:about="" {_NS} {version}>{inside}</rdf:Description>'
     if recipe.user_packet_apart:
         return segment(0xE1, head + packet(USER)) + segment(0xE1, head + packet(ours))
     return segment(0xE1, head + packet(USER + ours))

@@ -53,7 +53,9 @@ class Readers:
         tags = self.exiftool.tags(gain_map)
         for theirs, ours in NAMES.items():
             assert float(tags[f"XMP-hdrgm:{theirs}"]) == pytest.approx(float(getattr(metadata, ours)[0]), abs=1e-6)
-        assert float(tags["XMP-hdrgm:HDRCapacityMax"]) == pytest.approx(float(metadata.alternate_hdr_headroom), abs=1e-6)
+        assert float(tags["XMP-hdrgm:HDRCapacityMax"]) == pytest.approx(
+            float(metadata.alternate_hdr_headroom), abs=1e-6
+        )
 
     def _gainmapjs(self, data: bytes, gain_map: bytes, metadata: GainMapMetadata) -> None:
         found = self.gainmapjs.read(data)
@@ -89,4 +91,3 @@ def rendered(data: bytes, gain_map: bytes, metadata: GainMapMetadata) -> NDArray
     gain = np.exp2(stops)[:, :, None]
     out = (linear + float(metadata.base_offset[0])) * gain - float(metadata.alternate_offset[0])
     return out.astype(np.float32)
-

@@ -200,7 +200,7 @@ def ways(jpeg: bytes) -> dict[str, bytes]:
 
 
 def _no_container(jpeg: bytes) -> bytes:
-    return jpeg.replace(b"Item:Semantic=\"GainMap\"", b"Item:Semantic=\"XxxxXxx\"").replace(
+    return jpeg.replace(b'Item:Semantic="GainMap"', b'Item:Semantic="XxxxXxx"').replace(
         b"Item:Length=", b"Item:Xxxxxx="
     )
 

@@ -65,7 +65,9 @@ def use(name: Annotated[str, typer.Argument(help="a name of `regain model list`"
 @model.command()
 def install(
     name: Annotated[str, typer.Argument(help="gmnet-realworld or gmnet-synthetic")],
-    given: Annotated[Path | None, typer.Option("--from", help="a checkpoint file, for machines without a network")] = None,
+    given: Annotated[
+        Path | None, typer.Option("--from", help="a checkpoint file, for machines without a network")
+    ] = None,
 ) -> None:
     """Fetch the authors' checkpoint, check its SHA-256, export it and register it."""
     known = sources()

@@ -27,7 +27,7 @@ class Task:
     output: Path
 
 
-def restore(
+def restore(  # noqa: PLR0913, PLR0917  (typer reads the options off the signature)
     photos: Annotated[list[Path], typer.Argument(help="JPEG, PNG, WebP, TIFF, HEIC or AVIF files")],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="file for one photo, folder for many")] = None,
     strength: Annotated[float, typer.Option(help=f"{STRENGTH_MIN:g} to {STRENGTH_MAX:g}; metadata alone")] = 1.0,

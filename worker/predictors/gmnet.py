@@ -97,5 +97,3 @@ def thumbnail_of(image: Image) -> Image:
 def planes(image: Image) -> NDArray[np.float32]:
     """(H, W, 3) uint8 -> (1, 3, H, W) float32 in 0..1, as the networks take it."""
     return np.ascontiguousarray(image.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255))
-
-

@@ -42,11 +42,14 @@ def payloads(jpeg: bytes, marker: int, start: bytes) -> list[bytes]:
 
 
 def test_layout_is_the_one_that_every_reader_takes() -> None:
-    base = with_segments(segment(0xE1, exif()), segment(0xE2, b"ICC_PROFILE\0\x01\x01" + profile()), segment(0xFE, b"hi"))
+    base = with_segments(
+        segment(0xE1, exif()), segment(0xE2, b"ICC_PROFILE\0\x01\x01" + profile()), segment(0xFE, b"hi")
+    )
     out = assemble(base, MAP, METADATA)
     kinds = [(s.marker, s.payload[:4]) for s in walk(out).segments if s.marker >= 0xE0]
     assert kinds == [
-        (0xE1, b"Exif"), (0xE0, b"JFIF"), (0xE1, b"http"), (0xE2, b"MPF\0"), (0xE2, b"urn:"), (0xE2, b"ICC_"), (0xFE, b"hi"),
+        (0xE1, b"Exif"), (0xE0, b"JFIF"), (0xE1, b"http"), (0xE2, b"MPF\0"),
+        (0xE2, b"urn:"), (0xE2, b"ICC_"), (0xFE, b"hi"),
     ]  # fmt: skip
     gain_map = parse(out).gain_map
     assert gain_map is not None
@@ -63,13 +66,26 @@ def test_mpf_offsets_count_from_behind_its_signature() -> None:
     assert mpf.end - mpf.start == 90
     entries = struct.unpack(">IIIHHIIIHH", mpf.payload[-32:])
     primary = parse(out).primary
-    assert entries == (0x030000, len(primary), 0, 0, 0, 0, len(out) - len(primary), len(primary) - mpf.start - 8, 0, 0)
+    assert entries == (
+        0x030000,
+        len(primary),
+        0,
+        0,
+        0,
+        0,
+        len(out) - len(primary),
+        len(primary) - mpf.start - 8,
+        0,
+        0,
+    )
 
 
 def test_scan_bytes_and_pixels_are_the_users() -> None:
     out = assemble(photo(), MAP, METADATA)
     assert scan_of(out) == scan_of(photo())
-    before, after = (np.asarray(Image.open(io.BytesIO(data), formats=["JPEG"]).convert("RGB")) for data in (photo(), out))
+    before, after = (
+        np.asarray(Image.open(io.BytesIO(data), formats=["JPEG"]).convert("RGB")) for data in (photo(), out)
+    )
     assert np.array_equal(before, after)
 
 
@@ -124,7 +140,9 @@ def test_user_xmp_is_kept_and_joined() -> None:
 
 def test_a_packet_that_would_overflow_spills_the_users_part() -> None:
     words = "x" * 64_800
-    user = packet(f'<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>{words}</dc:title></rdf:Description>')
+    user = packet(
+        f'<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>{words}</dc:title></rdf:Description>'
+    )
     out = assemble(with_segments(segment(0xE1, XMP + user)), MAP, METADATA)
     standard = payloads(out, 0xE1, XMP)[0][len(XMP) :]
     assert b"GainMap" in standard

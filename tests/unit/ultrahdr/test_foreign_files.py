@@ -6,7 +6,15 @@ import imagecodecs
 import numpy as np
 import pytest
 
-from shared.ultrahdr import AppleGainMap, GainMapMetadata, MetadataSource, Severity, UltraHdrError, audit, parse
+from shared.ultrahdr import (
+    AppleGainMap,
+    GainMapMetadata,
+    MetadataSource,
+    Severity,
+    UltraHdrError,
+    audit,
+    parse,
+)
 from tests.golden.recipe import photo
 from tests.readers.external import ExifTool
 
@@ -22,7 +30,9 @@ SAMPLES = [
 
 @pytest.mark.samples
 @pytest.mark.parametrize(("name", "source", "highest", "headroom"), SAMPLES)
-def test_reads_real_files(name: str, source: MetadataSource, highest: float, headroom: float, samples: Path) -> None:
+def test_reads_real_files(
+    name: str, source: MetadataSource, highest: float, headroom: float, samples: Path
+) -> None:
     file = parse((samples / name).read_bytes())
     assert file.source is source
     assert isinstance(file.metadata, GainMapMetadata)
@@ -32,7 +42,9 @@ def test_reads_real_files(name: str, source: MetadataSource, highest: float, hea
 
 @pytest.mark.samples
 @pytest.mark.exiftool
-@pytest.mark.parametrize("name", ["ultrahdr-iso-xmp.jpg", "libvips-ultrahdr.jpg", "pixel-12mp.jpg", "lightroom-multichannel.jpg"])
+@pytest.mark.parametrize(
+    "name", ["ultrahdr-iso-xmp.jpg", "libvips-ultrahdr.jpg", "pixel-12mp.jpg", "lightroom-multichannel.jpg"]
+)
 def test_finds_the_same_map_as_exiftool(name: str, samples: Path, exiftool: ExifTool) -> None:
     data = (samples / name).read_bytes()
     theirs = exiftool.binary(data, "MPImage2")
@@ -42,7 +54,9 @@ def test_finds_the_same_map_as_exiftool(name: str, samples: Path, exiftool: Exif
 
 
 @pytest.mark.samples
-@pytest.mark.parametrize(("name", "stops"), [("apple_gainmap_new.jpg", 2.1804), ("apple_gainmap_old.jpg", 3.0)])
+@pytest.mark.parametrize(
+    ("name", "stops"), [("apple_gainmap_new.jpg", 2.1804), ("apple_gainmap_old.jpg", 3.0)]
+)
 def test_reads_apples_private_form(name: str, stops: float, samples: Path) -> None:
     file = parse((samples / name).read_bytes())
     assert file.source is MetadataSource.APPLE
@@ -51,7 +65,9 @@ def test_reads_apples_private_form(name: str, stops: float, samples: Path) -> No
 
 
 @pytest.mark.samples
-@pytest.mark.parametrize("name", [row[0] for row in SAMPLES] + ["apple_gainmap_new.jpg", "apple_gainmap_old.jpg", "ai-edit.jpg"])
+@pytest.mark.parametrize(
+    "name", [row[0] for row in SAMPLES] + ["apple_gainmap_new.jpg", "apple_gainmap_old.jpg", "ai-edit.jpg"]
+)
 def test_good_files_have_no_error(name: str, samples: Path) -> None:
     assert [f for f in audit((samples / name).read_bytes()) if f.severity is Severity.ERROR] == []
 
@@ -69,7 +85,7 @@ def test_reads_what_libultrahdr_writes() -> None:
     y, x = np.mgrid[0:96, 0:128].astype(np.float32)
     hdr = np.ones((96, 128, 4), np.float16)
     hdr[:, :, :3] = (0.1 + 3.5 * np.exp(-((x - 64) ** 2 + (y - 48) ** 2) / 300))[:, :, None]
-    data = imagecodecs.ultrahdr_encode(hdr)
+    data = bytes(imagecodecs.ultrahdr_encode(hdr))
     file = parse(data)
     assert file.is_hdr
     assert file.source is MetadataSource.ISO or file.source is MetadataSource.HDRGM
