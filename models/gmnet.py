@@ -43,7 +43,8 @@ class ResidualBlock(nn.Module):
         self.conv2 = nn.Conv2d(features, features, 3, 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(F.relu(self.conv1(x)))
+        out: Tensor = x + self.conv2(F.relu(self.conv1(x)))
+        return out
 
 
 class SqueezeHead(nn.Module):
@@ -139,9 +140,17 @@ def initialise(net: GMNet, mean_map: float, mean_qmax: float) -> None:
             nn.init.zeros_(module.bias)  # type: ignore[arg-type]
         if isinstance(module, ResidualBlock):
             module.conv2.weight.data.mul_(0.1)
-    for head, bias in ((net.conv_last, mean_map), (net.sq_qmax.conv[-1], mean_qmax)):
-        head.weight.data.mul_(0.01)
-        head.bias.data.fill_(bias)
-    net.sq_chn.conv[-1].weight.data.mul_(0.1)
-    net.sq_ker.conv[-1].weight.data.mul_(0.1)
-    net.sq_ker.conv[-1].bias.data.fill_(1.0 / KERNEL**2)
+    for head, scale, bias in (
+        (net.conv_last, 0.01, mean_map),
+        (net.sq_qmax.conv[-1], 0.01, mean_qmax),
+        (net.sq_ker.conv[-1], 0.1, 1.0 / KERNEL**2),
+        (net.sq_chn.conv[-1], 0.1, 0.0),
+    ):
+        _scale(head, scale, bias)
+
+
+def _scale(layer: nn.Module, weight: float, bias: float) -> None:
+    """Shrink a layer's weights and set its biases."""
+    if isinstance(layer, nn.Conv2d) and layer.bias is not None:
+        layer.weight.data.mul_(weight)
+        layer.bias.data.fill_(bias)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from tinygrad import Tensor
+from tinygrad.tensor import Tensor
 
 THUMBNAIL_GRID: Final = 64  # pixels per side of the features that the heads pool
 KERNEL: Final = 3

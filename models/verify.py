@@ -108,7 +108,14 @@ def verify(state: dict[str, torch.Tensor]) -> list[Parity]:
                 truth, qmax = reference(net, image)
                 found, found_qmax = run(image)
                 results.append(compare(port, name, truth, found))
-                results.append(compare(f"{port}, qmax", name, np.float32([[qmax]]), np.float32([[found_qmax]])))
+                results.append(
+                    compare(
+                        f"{port}, qmax",
+                        name,
+                        np.full((1, 1), qmax, np.float32),
+                        np.full((1, 1), found_qmax, np.float32),
+                    )
+                )
     return results
 
 

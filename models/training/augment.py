@@ -60,5 +60,5 @@ def editor(sdr: Image, rng: np.random.Generator) -> Image:
     if rng.random() < 0.5:
         quality = int(rng.integers(40, 96))
         coded = cv2.imencode(".jpg", sdr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        sdr = cv2.imdecode(coded, cv2.IMREAD_COLOR).astype(np.uint8)
+        sdr = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
     return sdr

@@ -44,7 +44,7 @@ def load_pair(folder: Path, row: dict[str, Any]) -> Pair:
     if sdr is None or sample is None:
         raise FileNotFoundError(f"{folder}: picture {row['id']} of index.jsonl is missing or unreadable")
     stops = sample.astype(np.float32) / 255 * LOG2_SCALE + LOG2_OFFSET
-    target = np.clip(stops - max(float(row["log2_gain_floor"]), 0.0), 0.0, TARGET_MAX)
+    target = np.asarray(np.clip(stops - max(float(row["log2_gain_floor"]), 0.0), 0.0, TARGET_MAX), np.float32)
     return Pair(str(row["id"]), np.ascontiguousarray(sdr[:, :, ::-1]).astype(np.uint8), target, row)
 
 
@@ -69,7 +69,7 @@ def source_weights(rows: list[dict[str, Any]]) -> NDArray[np.float64]:
     """One weight a pair, over the square root of its source's count: no source may outvote the others."""
     counts = Counter(row["source"] for row in rows)
     weights = np.array([1.0 / np.sqrt(counts[row["source"]]) for row in rows])
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum(), np.float64)
 
 
 def lw_mae(predicted: NDArray[np.float32], pair: Pair) -> float:

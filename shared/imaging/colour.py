@@ -1,7 +1,7 @@
 """Colour: profiles to sRGB, and sRGB to linear light and back."""
 
 import io
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ LUMA: Final = np.array([0.2126, 0.7152, 0.0722], np.float32)  # Rec. 709 luminan
 _SRGB: Final = ImageCms.createProfile("sRGB")
 
 
-def srgb_to_linear(encoded: NDArray[np.float32]) -> NDArray[np.float32]:
+def srgb_to_linear(encoded: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """sRGB values in 0..1 -> linear light in 0..1, any shape (IEC 61966-2-1)."""
     low, high = encoded / 12.92, ((np.maximum(encoded, 0) + 0.055) / 1.055) ** 2.4
     return np.where(encoded <= 0.04045, low, high).astype(np.float32)

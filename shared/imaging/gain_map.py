@@ -26,7 +26,7 @@ def log2_gain(samples: Samples, metadata: GainMapMetadata | AppleGainMap) -> Flo
     levels = np.arange(256, dtype=np.float32) / np.float32(255)
     if isinstance(metadata, AppleGainMap):
         table = np.log2(1 + (2.0**metadata.headroom - 1) * srgb_to_linear(levels))
-        return table.astype(np.float32)[samples]
+        return np.asarray(table.astype(np.float32)[samples], np.float32)
     tables = [
         (low + (high - low) * levels.astype(np.float64) ** (1 / gamma)).astype(np.float32)
         for low, high, gamma in zip(

@@ -195,7 +195,7 @@ def _pixels(data: bytes, image: Image.Image) -> NDArray[np.uint8]:
     if image.format in ("PNG", "TIFF"):
         deep = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         if deep is not None and deep.dtype == np.uint16:
-            return _from_deep(deep)
+            return _from_deep(np.asarray(deep, np.uint16))
         if isinstance(image, _DeepTiff):
             raise PhotoError(
                 "unsupported_format", "this kind of TIFF is not read; export it with 8 or 16 bits a channel"

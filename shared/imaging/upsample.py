@@ -23,7 +23,7 @@ def guided_upsample(
     low_height, low_width = stops.shape
     window = (2 * radius + 1, 2 * radius + 1)
     luma = guide.astype(np.float32) / np.float32(255)
-    small = cv2.resize(luma, (low_width, low_height), interpolation=cv2.INTER_AREA)
+    small = np.asarray(cv2.resize(luma, (low_width, low_height), interpolation=cv2.INTER_AREA), np.float32)
 
     def mean(plane: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray(cv2.blur(plane, window, borderType=cv2.BORDER_REFLECT), np.float32)
@@ -39,4 +39,8 @@ def guided_upsample(
     out = grown(mean(slope)) * luma + grown(mean(level))
     # A line fitted to a window overshoots at its ends; a map must not glow beyond its neighbours.
     kernel = np.ones((3, 3), np.uint8)
-    return np.clip(out, grown(cv2.erode(stops, kernel)), grown(cv2.dilate(stops, kernel)))
+    return np.clip(
+        out,
+        grown(np.asarray(cv2.erode(stops, kernel), np.float32)),
+        grown(np.asarray(cv2.dilate(stops, kernel), np.float32)),
+    )

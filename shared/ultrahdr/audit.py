@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from shared.ultrahdr.audit_images import SWAPPED, images
-from shared.ultrahdr.audit_metadata import metadata
-from shared.ultrahdr.audit_places import places
-from shared.ultrahdr.findings import EVERYONE, Finding, Severity, error, note
+from shared.ultrahdr.auditor.findings import EVERYONE, Finding, Severity, error, note
+from shared.ultrahdr.auditor.images import SWAPPED, images
+from shared.ultrahdr.auditor.metadata import metadata
+from shared.ultrahdr.auditor.places import places
 from shared.ultrahdr.reader import Facts, gather
 
 _RULES: Final[tuple[Callable[[Facts], Iterator[Finding]], ...]] = (places, images, metadata)

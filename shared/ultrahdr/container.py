@@ -34,8 +34,8 @@ from shared.ultrahdr.segments import (
     build,
     walk,
 )
-from shared.ultrahdr.xmp import decoded
-from shared.ultrahdr.xmp_write import gain_map_packet, primary_packets, standard_segment
+from shared.ultrahdr.xmp.read import decoded
+from shared.ultrahdr.xmp.write import gain_map_packet, primary_packets, standard_segment
 
 _JFIF_FIXED: Final = 14  # bytes of JFIF's payload before its thumbnail
 _JFIF_PLAIN: Final = JFIF + bytes.fromhex("010100000100010000")  # 1.01, aspect ratio 1:1, no thumbnail
@@ -72,9 +72,7 @@ def assemble(base_jpeg: bytes, gain_map_jpeg: bytes, metadata: GainMapMetadata) 
 def _checked(data: bytes, name: str, components: tuple[int, ...]) -> Jpeg:
     image = walk(data)
     if image.frame is None or image.scan is None or image.end is None:
-        raise UltraHdrError(
-            "truncated", f"the {name} JPEG is cut off before its end; export it again", len(data)
-        )
+        raise UltraHdrError("truncated", f"the {name} JPEG is cut off before its end; export it again", len(data))
     if image.frame.components not in components:
         kind = "CMYK" if image.frame.components == 4 else f"an image of {image.frame.components} components"
         raise UltraHdrError(
@@ -120,9 +118,7 @@ def _head(base: Jpeg, map_size: int) -> tuple[bytes, bytes]:
             rest.append(_whole(segment))
     written = primary_packets(packets, _extended(base), map_size)
     own = [standard_segment(written.standard)]
-    return b"".join(
-        (*first, *own, *(extension if written.extension is None else written.extension))
-    ), b"".join(rest)
+    return b"".join((*first, *own, *(extension if written.extension is None else written.extension))), b"".join(rest)
 
 
 def _whole(segment: Segment) -> bytes:

@@ -65,9 +65,7 @@ def decode(payload: bytes, offset: int | None = None) -> GainMapMetadata:
     numbers = [*raw.headrooms, *(number for channel in raw.channels for number in channel)]
     if any(denominator == 0 for _, denominator in numbers):
         raise _bad("a denominator is zero", offset)
-    low, high, gamma, base, alternate = (
-        tuple(Fraction(*channel[i]) for channel in raw.channels) for i in range(5)
-    )
+    low, high, gamma, base, alternate = (tuple(Fraction(*channel[i]) for channel in raw.channels) for i in range(5))
     headrooms = [Fraction(*pair) for pair in raw.headrooms]
     base_space = bool(raw.flags & BASE_COLOR_SPACE)
     return GainMapMetadata(low, high, gamma, base, alternate, headrooms[0], headrooms[1], base_space)

@@ -92,8 +92,7 @@ class GainMapMetadata:
         lists = [list(field) if isinstance(field, Sequence) else [field] for field in given]
         most = max(len(field) for field in lists)
         low, high, gammas, base, alternate = (
-            tuple(quantised(value) for value in (field * most if len(field) == 1 else field))
-            for field in lists
+            tuple(quantised(value) for value in (field * most if len(field) == 1 else field)) for field in lists
         )
         return cls(
             low,

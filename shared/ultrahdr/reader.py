@@ -5,12 +5,13 @@
 
 from dataclasses import dataclass
 
-from shared.ultrahdr import iso21496, mpf, xmp
+from shared.ultrahdr import iso21496, mpf
 from shared.ultrahdr.apple import maker_headroom, xmp_headroom
 from shared.ultrahdr.errors import UltraHdrError
 from shared.ultrahdr.metadata import AppleGainMap, GainMapMetadata, MetadataSource
 from shared.ultrahdr.segments import APP1, APP2, EXIF, START, XMP, Jpeg, Segment, walk
-from shared.ultrahdr.xmp import Packet
+from shared.ultrahdr.xmp import read as xmp
+from shared.ultrahdr.xmp.read import Packet
 
 MAX_IMAGES = 16  # MP entries that are looked at
 
@@ -52,11 +53,7 @@ class Image:
     def is_gain_map(self) -> bool:
         """Whether anything in it says that it is a gain map."""
         full = self.iso_payload is not None and len(self.iso_payload or b"") > len(iso21496.VERSION)
-        return (
-            full
-            or bool(self.packet.hdrgm)
-            or self.packet.apple.get("AuxiliaryImageType") == xmp.APPLE_AUXILIARY
-        )
+        return full or bool(self.packet.hdrgm) or self.packet.apple.get("AuxiliaryImageType") == xmp.APPLE_AUXILIARY
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +92,7 @@ def parse(data: bytes) -> UltraHdrFile:
     facts = gather(data)
     end = facts.primary.jpeg.end
     if end is None:
-        raise UltraHdrError(
-            "truncated", "the primary image is cut off before its end; get the whole file", len(data)
-        )
+        raise UltraHdrError("truncated", "the primary image is cut off before its end; get the whole file", len(data))
     primary = data[:end]
     if facts.map is None or facts.map.jpeg.end is None:
         return UltraHdrFile(primary, None, None, None)

@@ -140,9 +140,7 @@ def _segment_at(data: bytes, position: int) -> Segment | None:
         return None
     (length,) = struct.unpack_from(">H", data, fill + 1)
     if length < 2:
-        raise UltraHdrError(
-            "bad_segment", f"segment FF{marker:02X} at byte {start} has length {length}", start
-        )
+        raise UltraHdrError("bad_segment", f"segment FF{marker:02X} at byte {start} has length {length}", start)
     end = fill + 1 + length
     if end > len(data):
         return None
@@ -170,8 +168,6 @@ def _end_of_scans(data: bytes, position: int) -> int | None:
 
 def _frame(segment: Segment) -> Frame:
     if len(segment.payload) < 6:
-        raise UltraHdrError(
-            "bad_segment", f"the frame header at byte {segment.start} is cut off", segment.start
-        )
+        raise UltraHdrError("bad_segment", f"the frame header at byte {segment.start} is cut off", segment.start)
     precision, height, width, components = struct.unpack_from(">BHHB", segment.payload)
     return Frame(width, height, components, precision, segment.marker in _PROGRESSIVE)

@@ -16,7 +16,8 @@ PEAK = (1 + 1 / 64) * 4 - 1 / 64  # of the good file: SDR white, 2 stops, offset
 class Verdict:
     """The gravest severity, a code that must be among the findings, and who reads the file.
 
-    `uhdr`: libultrahdr decodes it. `chrome`: the peak that Chromium shows, 1 where it shows SDR, 0 where it computes NaN. `ways`: those
+    `uhdr`: libultrahdr decodes it. `chrome`: the peak that Chromium shows, 1 where it
+    shows SDR, 0 where it computes NaN. `ways`: those
     of Chromium's ways to the map that still work (i = ISO, x = hdrgm by MPF, c = hdrgm by GContainer).
     """
 

@@ -1,6 +1,7 @@
 """From a photo to a file that every reader shows in HDR."""
 
 import io
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def behind_soi(*segments: bytes, base: bytes | None = None) -> bytes:
 def saved(**options: object) -> bytes:
     """The base photo, encoded anew by Pillow with other settings."""
     out = io.BytesIO()
-    Image.open(io.BytesIO(photo())).save(out, "JPEG", quality=90, **options)  # type: ignore[arg-type]
+    Image.open(io.BytesIO(photo())).save(out, "JPEG", quality=90, **options)
     return out.getvalue()
 
 
@@ -61,10 +62,9 @@ def restart_markers() -> bytes:
 
 
 def large_xmp() -> bytes:
-    text = packet(
-        f'<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>{"x" * 65_000}</dc:title></rdf:Description>'
-    )
-    return behind_soi(segment(0xE1, XMP + text))
+    title = f"<dc:title>{'x' * 65_000}</dc:title>"
+    space = 'xmlns:dc="http://purl.org/dc/elements/1.1/"'
+    return behind_soi(segment(0xE1, XMP + packet(f'<rdf:Description rdf:about="" {space}>{title}</rdf:Description>')))
 
 
 def odd_size() -> bytes:
@@ -144,8 +144,7 @@ def test_the_map_turns_with_the_photo(predictor: Predictor, readers: Readers) ->
 def test_the_model_sees_the_same_colours_whatever_the_profile(predictor: Predictor) -> None:
     """A photo and its copy in Display P3 look alike, so their maps are alike."""
     rgb = Image.open(io.BytesIO(photo())).convert("RGB")
-    lab, wide = ImageCms.createProfile("LAB"), _display_p3()
-    del lab
+    wide = _display_p3()
     there = ImageCms.profileToProfile(rgb, ImageCms.createProfile("sRGB"), wide)
     assert there is not None
     files = []
@@ -160,7 +159,6 @@ def test_the_model_sees_the_same_colours_whatever_the_profile(predictor: Predict
 
 def _display_p3() -> ImageCms.ImageCmsProfile:
     """A matrix profile with Display P3's primaries (SMPTE EG 432-1, D65) and sRGB's curve."""
-    import struct
 
     def fixed(value: float) -> bytes:
         return struct.pack(">i", round(value * 65536))
@@ -177,7 +175,7 @@ def _display_p3() -> ImageCms.ImageCmsProfile:
         b"rXYZ": xyz(0.51512, 0.2412, -0.00105), b"gXYZ": xyz(0.29198, 0.69225, 0.04189),
         b"bXYZ": xyz(0.1571, 0.06657, 0.78407), b"wtpt": xyz(0.9642, 1, 0.8249),
         b"rTRC": curve, b"gTRC": curve, b"bTRC": curve,
-        b"desc": b"mluc\0\0\0\0" + struct.pack(">II", 1, 12) + b"enUS" + struct.pack(">II", 4, 28) + "P3".encode("utf-16-be"),
+        b"desc": b"mluc\0\0\0\0" + struct.pack(">II4sII", 1, 12, b"enUS", 4, 28) + "P3".encode("utf-16-be"),
     }  # fmt: skip
     table, body = b"", b""
     start = 128 + 4 + 12 * len(tags)

@@ -54,9 +54,7 @@ def recipes() -> dict[str, Recipe]:
         "xmp_only_no_iso": _XMP_ONLY,
         "iso_only_no_xmp": replace(GOOD, hdrgm=None, primary_version=None, container=False),
         "iso_max4_xmp_max2": replace(GOOD, iso=iso_payload(high=4, alternate=4)),
-        "seed_constant_iso": replace(
-            GOOD, iso=iso_payload(-0.007401, 2.681641, alternate=2.681641, offset=1e-05)
-        ),
+        "seed_constant_iso": replace(GOOD, iso=iso_payload(-0.007401, 2.681641, alternate=2.681641, offset=1e-05)),
         "truncated_gainmap": replace(GOOD, truncate_map=300),
         "gm_cmyk": replace(GOOD, mode="CMYK"),
         "swapped_images": replace(GOOD, swapped=True),

@@ -184,9 +184,7 @@ def _segment(recipe: Recipe, name: str, map_size: int) -> bytes:
         return _xmp(recipe, map_size)
     if name == "iso":
         return (
-            b""
-            if recipe.iso_primary is None
-            else segment(0xE2, b"urn:iso:std:iso:ts:21496:-1\0" + recipe.iso_primary)
+            b"" if recipe.iso_primary is None else segment(0xE2, b"urn:iso:std:iso:ts:21496:-1\0" + recipe.iso_primary)
         )
     plain = {
         "jfif": (0xE0, _jfif() + (b"AMPF" if recipe.ampf else b"")),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shared.ultrahdr import GainMapMetadata, MetadataSource, audit, parse
-from shared.ultrahdr.findings import Severity
+from shared.ultrahdr.auditor.findings import Severity
 from tests.readers.chromium import Chromium
 from tests.readers.external import ExifTool, GainMapJs, libultrahdr
 
@@ -81,13 +81,13 @@ class Readers:
 def rendered(data: bytes, gain_map: bytes, metadata: GainMapMetadata) -> NDArray[np.float32]:
     """Full application by the standard's formula, written here anew: (H, W, 3) linear light."""
     with Image.open(io.BytesIO(data)) as image:
-        base = np.asarray(image.convert("RGB"), np.float64) / 255
+        base: NDArray[np.float64] = np.asarray(image.convert("RGB"), np.float64) / 255
     with Image.open(io.BytesIO(gain_map)) as image:
         recovery = np.asarray(image.convert("L"), np.float32) / 255
-    recovery = cv2.resize(recovery, (base.shape[1], base.shape[0]), interpolation=cv2.INTER_LINEAR)
+    large = cv2.resize(recovery, (base.shape[1], base.shape[0]), interpolation=cv2.INTER_LINEAR)
     linear = np.where(base <= 0.04045, base / 12.92, ((base + 0.055) / 1.055) ** 2.4)
     low, high = float(metadata.gain_map_min[0]), float(metadata.gain_map_max[0])
-    stops = low + (high - low) * recovery ** (1 / float(metadata.gamma[0]))
+    stops = low + (high - low) * np.asarray(large, np.float32) ** (1 / float(metadata.gamma[0]))
     gain = np.exp2(stops)[:, :, None]
     out = (linear + float(metadata.base_offset[0])) * gain - float(metadata.alternate_offset[0])
-    return out.astype(np.float32)
+    return np.asarray(out, np.float32)

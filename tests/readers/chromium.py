@@ -54,7 +54,8 @@ RENDER = """
     let peak = 0, sum = 0;
     const out = new Float32Array(whole ? w * h * 3 : 0);
     for (let i = 0, j = 0; i < data.length; i += 4) for (let c = 0; c < 3; c++, j++) {
-      let v = linear(data[i + c]); if (!Number.isFinite(v)) v = 0; sum += v; if (v > peak) peak = v; if (whole) out[j] = v;
+      let v = linear(data[i + c]); if (!Number.isFinite(v)) v = 0;
+      sum += v; if (v > peak) peak = v; if (whole) out[j] = v;
     }
     const bytes = new Uint8Array(out.buffer); let text = '';
     for (let i = 0; i < bytes.length; i += 32768) text += String.fromCharCode(...bytes.subarray(i, i + 32768));

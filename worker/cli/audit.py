@@ -45,7 +45,12 @@ def _one(file: Path) -> dict[str, Any]:
         findings = [finding_json(finding) for finding in audit_bytes(read_input(file))]
     except (CliError, UltraHdrError) as error:
         code = error.code if isinstance(error, UltraHdrError) else "file"
-        problem = {"severity": Severity.ERROR.value, "readers": [], "offset": None, "mend": "give a readable JPEG"}
+        problem: dict[str, Any] = {
+            "severity": Severity.ERROR.value,
+            "readers": [],
+            "offset": None,
+            "mend": "give a readable JPEG",
+        }
         findings = [{"code": code, "message": str(error), **problem}]
     return {"file": str(file), "ok": all(f["severity"] != Severity.ERROR for f in findings), "findings": findings}
 

@@ -19,7 +19,7 @@ def extract(
     try:
         parsed = parse(read_input(file))
         if parsed.gain_map is None:
-            raise CliError(f"{file}: has no gain map to extract; `regain restore` makes one")
+            fail(f"{file}: has no gain map to extract; `regain restore` makes one")
         parts = {
             f"{file.stem}_base.jpg": parsed.primary,
             f"{file.stem}_gainmap.jpg": parsed.gain_map,

@@ -20,7 +20,7 @@ def preview(
     """Draw SDR and HDR side by side, tone-mapped for an SDR screen."""
     try:
         if output.resolve() == file.resolve():
-            raise CliError(f"{output}: is the input and is never written over; choose another name")
+            fail(f"{output}: is the input and is never written over; choose another name")
         write_atomically(output, render(read_input(file), stops))
     except (CliError, UltraHdrError, PhotoError) as error:
         fail(f"{error}" if str(error).startswith(str(file)) else f"{file}: {error}")

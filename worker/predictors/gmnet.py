@@ -68,7 +68,7 @@ class GMNetPredictor:
     def network(self, image: Image) -> Stops:
         """Stops (h, w) at the size of `image` (h, w, 3), by the model's law."""
         out, qmax = self.normalised(image)
-        return np.clip(out * np.float32(qmax), 0.0, 1.0) * np.float32(self._peak)
+        return np.asarray(np.clip(out * np.float32(qmax), 0.0, 1.0) * np.float32(self._peak), np.float32)
 
     def normalised(self, image: Image, tile: int = TILE) -> tuple[Stops, float]:
         """The network's own outputs for `image` (h, w, 3): the normalised map (h, w) and qmax."""

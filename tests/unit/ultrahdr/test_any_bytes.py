@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.ultrahdr import UltraHdrError, audit, parse
-from shared.ultrahdr.xmp import read
-from shared.ultrahdr.xmp_write import primary_packets
+from shared.ultrahdr.xmp.read import read
+from shared.ultrahdr.xmp.write import primary_packets
 from tests.fuzz.mutate import run
 from tests.golden.recipe import packet, photo, segment
 

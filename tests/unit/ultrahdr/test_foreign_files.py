@@ -30,9 +30,7 @@ SAMPLES = [
 
 @pytest.mark.samples
 @pytest.mark.parametrize(("name", "source", "highest", "headroom"), SAMPLES)
-def test_reads_real_files(
-    name: str, source: MetadataSource, highest: float, headroom: float, samples: Path
-) -> None:
+def test_reads_real_files(name: str, source: MetadataSource, highest: float, headroom: float, samples: Path) -> None:
     file = parse((samples / name).read_bytes())
     assert file.source is source
     assert isinstance(file.metadata, GainMapMetadata)
@@ -54,9 +52,7 @@ def test_finds_the_same_map_as_exiftool(name: str, samples: Path, exiftool: Exif
 
 
 @pytest.mark.samples
-@pytest.mark.parametrize(
-    ("name", "stops"), [("apple_gainmap_new.jpg", 2.1804), ("apple_gainmap_old.jpg", 3.0)]
-)
+@pytest.mark.parametrize(("name", "stops"), [("apple_gainmap_new.jpg", 2.1804), ("apple_gainmap_old.jpg", 3.0)])
 def test_reads_apples_private_form(name: str, stops: float, samples: Path) -> None:
     file = parse((samples / name).read_bytes())
     assert file.source is MetadataSource.APPLE

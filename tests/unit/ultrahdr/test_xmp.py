@@ -7,8 +7,8 @@ import pytest
 
 from shared.ultrahdr import GainMapMetadata, UltraHdrError, assemble, parse
 from shared.ultrahdr.segments import XMP, XMP_EXTENSION, walk
-from shared.ultrahdr.xmp import metadata_of, read
-from shared.ultrahdr.xmp_write import gain_map_packet, primary_packets
+from shared.ultrahdr.xmp.read import metadata_of, read
+from shared.ultrahdr.xmp.write import gain_map_packet, primary_packets
 from tests.golden.recipe import USER, gain_map_image, packet, photo, segment
 
 NAMESPACE = "http://ns.adobe.com/hdr-gain-map/1.0/"
@@ -105,9 +105,7 @@ RESISTING = {
     "default namespace": f'<rdf:Description rdf:about="">{ELEMENT}</rdf:Description>',
     "escaped namespace": f'<rdf:Description rdf:about="" {ESCAPED} hdrgm:Gamma="7"/>',
     "end in a comment": "<!-- </rdf:RDF> -->",
-    "many prefixes": "".join(
-        f'<rdf:Description xmlns:p{i}="{NAMESPACE}" p{i}:Gamma="7"/>' for i in range(300)
-    ),
+    "many prefixes": "".join(f'<rdf:Description xmlns:p{i}="{NAMESPACE}" p{i}:Gamma="7"/>' for i in range(300)),
     "deep": f"<rdf:Description>{TREE}</rdf:Description>",
     "deep and stale": f'<rdf:Description {NS} hdrgm:Gamma="7">{TREE}</rdf:Description>',
     "sign in a value": f'<rdf:Description {NS}><hdrgm:Gamma a=">">7</hdrgm:Gamma></rdf:Description>',
@@ -125,12 +123,7 @@ def test_packets_that_resist_editing(name: str) -> None:
 
 
 def test_a_packet_without_xmpmeta_gets_one() -> None:
-    bare = (
-        packet(USER)
-        .decode()
-        .removeprefix('<x:xmpmeta xmlns:x="adobe:ns:meta/">')
-        .removesuffix("</x:xmpmeta>")
-    )
+    bare = packet(USER).decode().removeprefix('<x:xmpmeta xmlns:x="adobe:ns:meta/">').removesuffix("</x:xmpmeta>")
     out = written(bare.encode())
     assert out.startswith("<x:xmpmeta")
     assert USER in out

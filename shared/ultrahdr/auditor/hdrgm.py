@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator
 
-from shared.ultrahdr import xmp
-from shared.ultrahdr.errors import UltraHdrError
-from shared.ultrahdr.findings import (
+from shared.ultrahdr.auditor.findings import (
     ANDROID,
     APPLE,
     CHROMIUM,
@@ -14,8 +12,10 @@ from shared.ultrahdr.findings import (
     error,
     warning,
 )
+from shared.ultrahdr.errors import UltraHdrError
 from shared.ultrahdr.reader import Image
 from shared.ultrahdr.segments import APP1, XMP
+from shared.ultrahdr.xmp import read as xmp
 
 _READS_HDRGM = (CHROMIUM, ANDROID, OLD_ANDROID)
 
@@ -26,11 +26,7 @@ def hdrgm(primary: Image, gain_map: Image) -> Iterator[Finding]:
     where = None if ours is None else ours.start
     packet = gain_map.packet
     announced = primary.packet.hdrgm or primary.packet.has_directory
-    if (
-        len(primary.packets) > 1
-        and any(p.hdrgm or p.has_directory for p in primary.packets[1:])
-        and not announced
-    ):
+    if len(primary.packets) > 1 and any(p.hdrgm or p.has_directory for p in primary.packets[1:]) and not announced:
         second = primary.jpeg.all_of(APP1, XMP)[1]
         yield error(
             "two_xmp_packets",

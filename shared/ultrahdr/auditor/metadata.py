@@ -7,11 +7,8 @@ a warning that names whom it leaves out.
 from collections.abc import Iterator
 from fractions import Fraction
 
-from shared.ultrahdr import iso21496, xmp
-from shared.ultrahdr.audit_hdrgm import hdrgm
-from shared.ultrahdr.audit_iso import iso
-from shared.ultrahdr.errors import UltraHdrError
-from shared.ultrahdr.findings import (
+from shared.ultrahdr import iso21496
+from shared.ultrahdr.auditor.findings import (
     ANDROID,
     APPLE,
     CHROMIUM,
@@ -24,9 +21,13 @@ from shared.ultrahdr.findings import (
     note,
     warning,
 )
+from shared.ultrahdr.auditor.hdrgm import hdrgm
+from shared.ultrahdr.auditor.iso import iso
+from shared.ultrahdr.errors import UltraHdrError
 from shared.ultrahdr.metadata import PER_CHANNEL, GainMapMetadata
 from shared.ultrahdr.reader import Facts, Image, apple_headroom
 from shared.ultrahdr.segments import APP2, ICC
+from shared.ultrahdr.xmp import read as xmp
 
 TOLERANCE = Fraction(1, 1000)  # stops or linear light: rounding of another encoder, never a visible step
 
@@ -58,8 +59,7 @@ def _missing_forms(facts: Facts, gain_map: Image) -> Iterator[Finding]:
             "apple_only" if readable else "apple_without_headroom",
             (ANDROID, OLD_ANDROID, GAINMAP_JS) if readable else EVERYONE,
             gain_map.jpeg.start,
-            "the gain map is in Apple's private form alone"
-            + ("" if readable else ", and its headroom is nowhere"),
+            "the gain map is in Apple's private form alone" + ("" if readable else ", and its headroom is nowhere"),
             "write ISO 21496-1 and hdrgm beside it",
         )
     elif not has_iso:
@@ -136,6 +136,4 @@ def _plausible(values: GainMapMetadata, gain_map: Image) -> Iterator[Finding]:
     if frame is not None and values.channels == 3 and frame.components == 1:
         yield note("three_channels_on_grey", where, "metadata for three channels on a grey map: legal")
     if not values.use_base_color_space and gain_map.jpeg.first(APP2, ICC) is None:
-        yield note(
-            "map_color_space", where, "the map's own colour space applies, and without a profile that is sRGB"
-        )
+        yield note("map_color_space", where, "the map's own colour space applies, and without a profile that is sRGB")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from shared.ultrahdr import mpf
-from shared.ultrahdr.findings import (
+from shared.ultrahdr.auditor.findings import (
     APPLE,
     CHROMIUM,
     EVERYONE,
@@ -18,7 +18,7 @@ from shared.ultrahdr.findings import (
 )
 from shared.ultrahdr.reader import Facts
 from shared.ultrahdr.segments import APP0, APP1, EXIF, JFIF, XMP, Segment
-from shared.ultrahdr.xmp import ContainerItem
+from shared.ultrahdr.xmp.read import ContainerItem
 
 _BY_MPF = (CHROMIUM, APPLE, EXIFTOOL, GAINMAP_JS, VIPS)
 
@@ -52,9 +52,7 @@ def _mpf(facts: Facts) -> Iterator[Finding]:
         return
     if facts.mpf_fault is not None or len(facts.entries) < 2:
         reason = facts.mpf_fault or f"it has {len(facts.entries)} entry, not two"
-        yield error(
-            "bad_mpf", _BY_MPF, segment.start, f"the MPF segment is unusable: {reason}", "write it anew"
-        )
+        yield error("bad_mpf", _BY_MPF, segment.start, f"the MPF segment is unusable: {reason}", "write it anew")
         return
     yield from _primary_entry(facts, segment)
     if facts.map is not None:

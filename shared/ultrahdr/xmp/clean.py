@@ -10,7 +10,7 @@ from typing import Final
 from xml.etree.ElementTree import Element, SubElement
 from xml.sax.saxutils import escape, quoteattr, unescape
 
-from shared.ultrahdr.xmp import (
+from shared.ultrahdr.xmp.read import (
     APDI,
     APPLE_GAIN_MAP,
     CAMERA,
@@ -149,9 +149,7 @@ def _serialised(root: Element, prefixes: dict[str, str]) -> str:
     The standard library's own writer keeps prefixes in one table for the whole process, by which one file
     would change how the next is written, and it recurses as deep as the packet nests.
     """
-    spaces = [
-        space for space in dict.fromkeys(_space(name) for name in _names(root)) if space not in ("", _XML)
-    ]
+    spaces = [space for space in dict.fromkeys(_space(name) for name in _names(root)) if space not in ("", _XML)]
     table, used = {_XML: "xml"}, {"xml"}
     for number, space in enumerate(spaces):
         wanted = prefixes.get(space, "")

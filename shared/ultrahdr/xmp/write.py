@@ -13,7 +13,8 @@ from typing import Final
 
 from shared.ultrahdr.metadata import DENOMINATOR, GainMapMetadata
 from shared.ultrahdr.segments import APP1, XMP, XMP_EXTENSION, build
-from shared.ultrahdr.xmp import (
+from shared.ultrahdr.xmp.clean import META, NAME, by_tree, cleaned
+from shared.ultrahdr.xmp.read import (
     CONTAINER,
     HDRGM,
     ITEM,
@@ -25,7 +26,6 @@ from shared.ultrahdr.xmp import (
     read,
     tree_of,
 )
-from shared.ultrahdr.xmp_clean import META, NAME, by_tree, cleaned
 
 _EXTENSION_CHUNK: Final = 65_400  # bytes of an extended packet in one segment (XMP part 3, 1.1.3.1)
 _NOTED: Final = re.compile(r"(HasExtendedXMP\s*(?:=\s*[\"']|>\s*))[0-9A-Fa-f]{32}")
@@ -164,10 +164,7 @@ def _chunks(extended: bytes) -> tuple[tuple[bytes, ...], str]:
     return tuple(
         build(
             APP1,
-            XMP_EXTENSION
-            + guid.encode()
-            + struct.pack(">II", len(extended), i)
-            + extended[i : i + _EXTENSION_CHUNK],
+            XMP_EXTENSION + guid.encode() + struct.pack(">II", len(extended), i) + extended[i : i + _EXTENSION_CHUNK],
         )
         for i in range(0, len(extended), _EXTENSION_CHUNK)
     ), guid

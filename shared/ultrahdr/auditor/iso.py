@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from shared.ultrahdr import iso21496
+from shared.ultrahdr.auditor.findings import ANDROID, APPLE, CHROMIUM, Finding, error, note, warning
 from shared.ultrahdr.errors import UltraHdrError
-from shared.ultrahdr.findings import ANDROID, APPLE, CHROMIUM, Finding, error, note, warning
 from shared.ultrahdr.reader import Image
 
 _RESERVED: Final = 0xFF & ~(
@@ -66,9 +66,7 @@ def _payload(payload: bytes, where: int) -> Iterator[Finding]:
             "write 0; readers know no other",
         )
     if raw.writer_version != 0:
-        yield note(
-            "iso_writer_version", where, f"writer_version is {raw.writer_version}; every reader accepts it"
-        )
+        yield note("iso_writer_version", where, f"writer_version is {raw.writer_version}; every reader accepts it")
     yield from _flags(raw.flags, where)
     numbers = [*raw.headrooms, *(number for channel in raw.channels for number in channel)]
     if any(denominator == 0 for _, denominator in numbers):

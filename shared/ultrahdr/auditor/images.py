@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from shared.ultrahdr.findings import ANDROID, APPLE, EVERYONE, VIPS, Finding, error, note, warning
+from shared.ultrahdr.auditor.findings import ANDROID, APPLE, EVERYONE, VIPS, Finding, error, note, warning
 from shared.ultrahdr.iso21496 import VERSION
 from shared.ultrahdr.reader import Facts, Image
 from shared.ultrahdr.segments import APP1, APP2, EXIF, ICC, Frame, Jpeg
@@ -50,9 +50,7 @@ def _primary(primary: Image) -> Iterator[Finding]:
             "encode as YCbCr",
         )
     if primary.jpeg.first(APP2, ICC) is None:
-        yield note(
-            "no_icc", None, "the base has no ICC profile and counts as sRGB", "keep the photo's own profile"
-        )
+        yield note("no_icc", None, "the base has no ICC profile and counts as sRGB", "keep the photo's own profile")
 
 
 def _map(gain_map: Image, base: Frame | None) -> Iterator[Finding]:

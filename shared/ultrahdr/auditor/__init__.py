@@ -1,0 +1,1 @@
+"""The auditor's rules, by what they look at."""
