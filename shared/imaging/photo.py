@@ -115,6 +115,8 @@ def _opened(data: bytes) -> Image.Image:
     except UnidentifiedImageError:
         if data[:4] in (b"II*\0", b"MM\0*"):
             return _DeepTiff(data)
+        if data[4:12] == b"ftypavif":  # its decoder wants the whole file before it recognises one
+            raise PhotoError("damaged", "the AVIF file is cut off or damaged; export it again") from None
         raise
 
 
