@@ -164,7 +164,8 @@ def main() -> None:
     args = parser.parse_args()
     settings = load_settings()
     model = find_model(args.model or settings.model, settings.models_dir)
-    predictor = make_predictor(model, settings.threads, args.long_side or settings.network_long_side)
+    long_side = args.long_side or settings.network_long_side
+    predictor = make_predictor(model, settings.threads, long_side, settings.backend)
     result = evaluate(args.data, args.fit, predictor, args.pictures)
     console = Console()
     for table in tables(result, model.name):

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -70,6 +71,15 @@ class CurvesGraph(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         return self.net.curves(image)
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """Weights alone, from a checkpoint (.pt, .pth: no pickled code is run) or from arrays (.npz)."""
+    if path.suffix == ".npz":
+        with np.load(path) as stored:
+            return {key: torch.from_numpy(np.asarray(value)) for key, value in stored.items()}
+    state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
 
 
 def widths(state: dict[str, Tensor]) -> tuple[int, int]:
@@ -136,7 +146,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    state = torch.load(args.weights, map_location="cpu", weights_only=True)
+    state = load_weights(args.weights)
     export = export_gmnet if args.kind == "gmnet" else export_compact
     print(json.dumps([str(path) for path in export(state, args.out)]))  # noqa: T201
 

@@ -7,10 +7,11 @@ import argparse
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
-import torch
+import numpy as np
 
-from models.export import export_compact, export_gmnet
+from models.export import export_compact, export_gmnet, load_weights
 from worker.registry import MANIFEST, sha256_of
 
 HERE = Path(__file__).parent
@@ -20,10 +21,11 @@ def publish(name: str, kind: str, weights: Path, folder: Path = HERE) -> dict[st
     """Export `weights` into `folder`/weights/`name` and return each file's SHA-256 by role."""
     target = folder / "weights" / name
     target.mkdir(parents=True, exist_ok=True)
-    state = torch.load(weights, map_location="cpu", weights_only=True)
+    state = load_weights(weights)
     paths = (export_gmnet if kind == "gmnet" else export_compact)(state, target)
-    half = {k: v.half() if v.is_floating_point() and kind == "compact" else v for k, v in state.items()}
-    torch.save(half if kind == "compact" else state, target / "weights.pt")
+    paths.append(target / "weights.npz")
+    arrays: dict[str, Any] = {key: value.numpy() for key, value in state.items()}
+    np.savez_compressed(paths[-1], **arrays)
     return {path.stem: sha256_of(path) for path in paths}
 
 

@@ -21,19 +21,21 @@ class TinyGMNet:
         self._w = {key: Tensor(np.ascontiguousarray(value)) for key, value in state.items()}
         self._blocks = len({key.split(".")[1] for key in state if key.startswith("res1.")})
 
-    def __call__(self, image: Array, thumbnail: Array) -> tuple[Array, Array]:
-        """(1, 3, H, W) and (1, 3, 256, 256), sRGB in 0..1 -> the normalised map (1, 1, H, W) and qmax."""
+    def global_branch(self, thumbnail: Array) -> tuple[Array, Array, Array]:
+        """(1, 3, 256, 256) sRGB in 0..1 -> kernel (1, C, 3, 3), attention (1, C, 1, 1), qmax (1, 1, 1, 1)."""
         y = self._stage("res_y", self._down("down2", self._down("down1", Tensor(thumbnail))))
         kernel, attention = self._head("sq_ker", y, KERNEL), self._head("sq_chn", y, 1).sigmoid()
-        qmax = self._head("sq_qmax", y, 1)
+        return _array(kernel), _array(attention), _array(self._head("sq_qmax", y, 1))
+
+    def local_branch(self, image: Array, kernel: Array, attention: Array) -> Array:
+        """(1, 3, H, W) with even sides -> the normalised map (1, 1, H, W)."""
         x = self._stage("res1", self._down("down_x", Tensor(image)))
         channels = int(x.shape[1])
-        filtered = x.conv2d(kernel.reshape(channels, 1, KERNEL, KERNEL), groups=channels, padding=1)
+        filtered = x.conv2d(Tensor(kernel).reshape(channels, 1, KERNEL, KERNEL), groups=channels, padding=1)
         mask = self._conv("mask_est.2", self._conv("mask_est.0", filtered).relu()).sigmoid()
-        x = self._stage("res3", self._stage("res2", x * mask) * attention)
+        x = self._stage("res3", self._stage("res2", x * mask) * Tensor(attention))
         x = _pixel_shuffle(self._conv("upconv", x)).relu()
-        out = self._conv("conv_last", self._conv("HRconv", x).relu())
-        return _array(out), _array(qmax)
+        return _array(self._conv("conv_last", self._conv("HRconv", x).relu()))
 
     def _conv(self, name: str, x: Any, stride: int = 1) -> Any:
         weight = self._w[f"{name}.weight"]

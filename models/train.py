@@ -21,12 +21,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models import compact, gmnet
+from models.export import load_weights
 from models.training import augment, synthetic
 from models.training.losses import gradient_loss, stops_loss
 from models.training.pairs import TARGET_MAX, Pair, load_pairs, lw_mae, source_weights
 
 ASPECTS = ((4, 3), (3, 4), (1, 1), (4, 3), (3, 4), (16, 9), (9, 16))  # drawn evenly, one a batch
-QUICK_LOOK = 60.0  # seconds between two printed lines
+WARM_UP = 100  # steps until the rate is reached
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class Config:
     spread: float
     synthetic: float
     average: float
+    regrade: float
+    every: int
     threads: int
 
 
@@ -78,7 +81,7 @@ def start(net: nn.Module, config: Config, curve: NDArray[np.float32]) -> None:
     elif isinstance(net, compact.CompactNet):
         compact.initialise(net, torch.from_numpy(curve / TARGET_MAX))
     if config.init:
-        state = torch.load(config.init, map_location="cpu", weights_only=True)
+        state = load_weights(Path(config.init))
         if isinstance(net, compact.CompactNet) and "_conv_stem.weight" in state:
             known = net.encoder.state_dict()
             net.encoder.load_state_dict({k: v for k, v in state.items() if k in known})
@@ -125,7 +128,7 @@ class Sampler:
                 sdr, target = augment.crop(pair.sdr, pair.target, (width, height), rng, self.config.least)
                 weights.append(1.0)
             if rng.random() < 0.7:
-                sdr = augment.regrade(sdr, rng)
+                sdr = augment.regrade(sdr, rng, self.config.regrade)
             images.append(augment.editor(sdr, rng))
             targets.append(target)
         image = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
@@ -137,18 +140,30 @@ def evaluate(net: nn.Module, pairs: list[Pair], size: int) -> tuple[float, float
     net.eval()
     errors, means = [], []
     for pair in pairs:
-        height, width = pair.target.shape
-        scale = size / max(height, width)
-        side = (32 * max(2, round(width * scale / 32)), 32 * max(2, round(height * scale / 32)))
-        small = cv2.resize(pair.sdr, side, interpolation=cv2.INTER_AREA)
-        image = torch.from_numpy(small).permute(2, 0, 1)[None].float() / 255
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            stops = predict(net, image)[0]
-        stops = F.interpolate(stops, (height, width), mode="bilinear", align_corners=False)
-        predicted = stops.clamp(0, TARGET_MAX)[0, 0].numpy()
+        predicted = whole(net, pair, size)
         errors.append(lw_mae(predicted, pair))
         means.append((predicted * pair.weight).sum() / (pair.target * pair.weight).sum().clip(1))
     return float(np.mean(errors)), float(np.median(means))
+
+
+def whole(net: nn.Module, pair: Pair, size: int) -> NDArray[np.float32]:
+    """Stops (h, w) for a whole picture: by the network's own slicing, or enlarged to the map's size."""
+    height, width = pair.target.shape
+    scale = size / max(height, width)
+    side = (32 * max(2, round(width * scale / 32)), 32 * max(2, round(height * scale / 32)))
+    small = tensor_of(cv2.resize(pair.sdr, side, interpolation=cv2.INTER_AREA))
+    with torch.no_grad():
+        if isinstance(net, compact.CompactNet):
+            large = tensor_of(cv2.resize(pair.sdr, (width, height), interpolation=cv2.INTER_AREA))
+            stops = TARGET_MAX * compact.sliced(large, net.curves(small))
+        else:
+            stops = F.interpolate(predict(net, small)[0], (height, width), mode="bilinear", align_corners=False)
+    return np.asarray(stops.clamp(0, TARGET_MAX)[0, 0].numpy(), np.float32)
+
+
+def tensor_of(image: NDArray[Any]) -> Tensor:
+    """(H, W, 3) uint8 -> (1, 3, H, W) in 0..1."""
+    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
 
 
 class Average:
@@ -171,6 +186,9 @@ def parameter_groups(net: nn.Module, config: Config) -> list[dict[str, Any]]:
     """Weights decay, biases do not; a pretrained encoder moves more slowly."""
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in net.named_parameters():
+        if name.startswith("encoder.") and config.encoder_rate == 0:
+            parameter.requires_grad_(False)
+            continue
         groups.setdefault((name.startswith("encoder."), parameter.ndim > 1), []).append(parameter)
     return [
         {
@@ -193,66 +211,91 @@ def loss_of(net: nn.Module, image: Tensor, target: Tensor, weights: Tensor) -> T
     return (loss * weights).mean()
 
 
+class Run:
+    """One training run: data, network, optimiser and average, which a checkpoint brings back."""
+
+    def __init__(self, config: Config, say: Callable[[str], None]) -> None:
+        self.config, self.say, self.out = config, say, Path(config.out)
+        self.rng = np.random.default_rng(config.seed)
+        pairs = load_pairs(Path(config.data) / "train")
+        self.val = load_pairs(Path(config.data) / "val")
+        weights = source_weights([pair.row for pair in pairs])
+        scenes = synthetic.load_scenes(Path(config.hdr)) if config.hdr and config.synthetic else []
+        self.sampler = Sampler(pairs, weights, scenes, config)
+        self.net = build(config.model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.probe = build(config.model)
+        start(self.net, config, median_curve(pairs, weights, self.rng))
+        self.optimiser = torch.optim.AdamW(parameter_groups(self.net, config), lr=config.rate, betas=(0.9, 0.98))
+        self.average = Average(self.net, config.average)
+        self.step, self.best, self.running = 0, math.inf, 0.0
+        self._resume()
+
+    def _resume(self) -> None:
+        last = self.out / "last.pt"
+        if not last.is_file():
+            return
+        kept = torch.load(last, weights_only=True)
+        self.net.load_state_dict(kept["net"])
+        self.optimiser.load_state_dict(kept["optimiser"])
+        self.average.state, self.average.count = kept["average"], kept["step"]
+        self.step, self.best = kept["step"], kept["best"]
+
+    def advance(self) -> None:
+        """One step, by a cosine that ends at a fiftieth of the rate."""
+        progress = self.step / self.config.steps
+        scale = min(1.0, (self.step + 1) / WARM_UP) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["rate"] * scale
+        self.net.train()
+        for module in self.net.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()  # a few hundred pictures would only spoil the pretrained statistics
+        image, target, weights = self.sampler.batch(self.rng)
+        loss = loss_of(self.net, image.contiguous(memory_format=torch.channels_last), target, weights)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        self.optimiser.step()
+        self.average.update(self.net)
+        self.step += 1
+        self.running = 0.98 * self.running + 0.02 * loss.item() if self.running else loss.item()
+
+    def keep(self) -> None:
+        """Score the average on val, keep it if it is the best, and write the checkpoint."""
+        self.probe.load_state_dict(self.average.state)
+        score, ratio = evaluate(self.probe, self.val, self.config.size)
+        torch.save(self.average.state, self.out / "average.pt")
+        if score < self.best:
+            self.best = score
+            torch.save(self.average.state, self.out / "best.pt")
+        kept = {"net": self.net.state_dict(), "optimiser": self.optimiser.state_dict(), "average": self.average.state}
+        torch.save({**kept, "step": self.step, "best": self.best}, self.out / "last.pt")
+        with (self.out / "scores.jsonl").open("a") as lines:
+            row = {
+                "step": self.step,
+                "loss": round(self.running, 5),
+                "lw_mae": round(score, 5),
+                "ratio": round(ratio, 3),
+            }
+            lines.write(json.dumps(row) + "\n")
+        self.say(
+            f"step {self.step} loss {self.running:.4f} val LW-MAE {score:.4f} (best {self.best:.4f}) ratio {ratio:.2f}"
+        )
+
+
 def train(config: Config, say: Callable[[str], None]) -> None:
     """Run until the steps are done or the minutes are over; keep the best average by the score on val."""
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.threads)
     cv2.setNumThreads(1)
-    rng = np.random.default_rng(config.seed)
-    out = Path(config.out)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "config.json").write_text(json.dumps(asdict(config), indent=1))
-    pairs, val = load_pairs(Path(config.data) / "train"), load_pairs(Path(config.data) / "val")
-    weights = source_weights([pair.row for pair in pairs])
-    scenes = synthetic.load_scenes(Path(config.hdr)) if config.hdr and config.synthetic else []
-    sampler = Sampler(pairs, weights, scenes, config)
-    net = build(config.model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    start(net, config, median_curve(pairs, weights, rng))
-    optimiser = torch.optim.AdamW(parameter_groups(net, config), lr=config.rate, betas=(0.9, 0.98))
-    average, step, best = Average(net, config.average), 0, math.inf
-    last = out / "last.pt"
-    if last.is_file():
-        kept = torch.load(last, weights_only=True)
-        net.load_state_dict(kept["net"])
-        optimiser.load_state_dict(kept["optimiser"])
-        average.state, average.count = kept["average"], kept["step"]
-        step, best = kept["step"], kept["best"]
-    probe = build(config.model)
-    begun, looked, running = time.monotonic(), time.monotonic(), 0.0
-    every = max(100, config.steps // 40)
-    while step < config.steps and time.monotonic() - begun < config.minutes * 60:
-        progress = step / config.steps
-        scale = min(1.0, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
-        for group in optimiser.param_groups:
-            group["lr"] = group["rate"] * scale
-        net.train()
-        for module in net.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()  # a few hundred pictures would only spoil the pretrained statistics
-        image, target, picked = sampler.batch(rng)
-        loss = loss_of(net, image.contiguous(memory_format=torch.channels_last), target, picked)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimiser.step()
-        average.update(net)
-        step += 1
-        running = loss.item() if running == 0 else 0.98 * running + 0.02 * loss.item()
-        if time.monotonic() - looked > QUICK_LOOK:
-            looked = time.monotonic()
-            say(f"step {step} loss {running:.4f} {(looked - begun) / 60:.1f} min")
-        if step % every == 0 or step == config.steps:
-            probe.load_state_dict(average.state)
-            score, ratio = evaluate(probe, val, config.size)
-            torch.save(average.state, out / "average.pt")
-            if score < best:
-                best = score
-                torch.save(average.state, out / "best.pt")
-            kept = {"net": net.state_dict(), "optimiser": optimiser.state_dict(), "average": average.state}
-            torch.save({**kept, "step": step, "best": best}, last)
-            with (out / "scores.jsonl").open("a") as lines:
-                lines.write(json.dumps({"step": step, "loss": running, "lw_mae": score, "ratio": ratio}) + "\n")
-            say(f"step {step} loss {running:.4f} val LW-MAE {score:.4f} (best {best:.4f}) mean ratio {ratio:.2f}")
+    Path(config.out).mkdir(parents=True, exist_ok=True)
+    (Path(config.out) / "config.json").write_text(json.dumps(asdict(config), indent=1) + "\n")
+    run = Run(config, say)
+    begun = time.monotonic()
+    while run.step < config.steps and time.monotonic() - begun < config.minutes * 60:
+        run.advance()
+        if run.step % config.every == 0 or run.step == config.steps:
+            run.keep()
 
 
 def main() -> None:
@@ -275,6 +318,8 @@ def main() -> None:
     parser.add_argument("--spread", type=float, default=0.3, help="octaves around --size that are drawn")
     parser.add_argument("--synthetic", type=float, default=0.15, help="share of rendered pairs")
     parser.add_argument("--average", type=float, default=0.998)
+    parser.add_argument("--regrade", type=float, default=1.0, help="how strongly colours are changed")
+    parser.add_argument("--every", type=int, default=100, help="steps between two scores on val")
     parser.add_argument("--threads", type=int, default=2)
     config = Config(**vars(parser.parse_args()))
     train(config, lambda line: print(line, flush=True))  # noqa: T201

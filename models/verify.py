@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from models.export import export_gmnet, widths
+from models.export import export_gmnet, load_weights, widths
 from models.gmnet import GMNet
 from models.tinygrad_backend import TinyGMNet
 from models.training.quality import ssim
+from worker.predictors.engine import OnnxEngine
 from worker.predictors.gmnet import GMNetPredictor, planes, thumbnail_of
 from worker.registry import Model, ModelFile, ModelKind, sha256_of
 
@@ -70,17 +71,12 @@ def ports(state: dict[str, torch.Tensor], folder: Path) -> dict[str, Callable[[I
     """Every port as a function from a picture to the normalised map and qmax."""
     files = {path.stem: ModelFile(path, sha256_of(path)) for path in export_gmnet(state, folder)}
     model = Model("verified", ModelKind.GMNET, files, 1.0, max(SIDE), None, "", "", default=False)
-    onnx = GMNetPredictor(model, 0, None)
-    tiny = TinyGMNet({key: value.numpy() for key, value in state.items()})
-
-    def tinygrad(image: Image) -> tuple[Array, float]:
-        out, qmax = tiny(planes(image), planes(thumbnail_of(image)))
-        return out[0, 0], float(qmax.item())
-
+    onnx = GMNetPredictor(model, OnnxEngine(model, 0), None)
+    tiny = GMNetPredictor(model, TinyGMNet({key: value.numpy() for key, value in state.items()}), None)
     return {
         "onnxruntime": onnx.normalised,
         "onnxruntime tiled": lambda image: onnx.normalised(image, tile=SMALL_TILE),
-        "tinygrad": tinygrad,
+        "tinygrad": tiny.normalised,
     }
 
 
@@ -122,8 +118,8 @@ def verify(state: dict[str, torch.Tensor]) -> list[Parity]:
 def main() -> None:
     """Read the command line, verify, print; exit 1 below LEAST."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--weights", type=Path, default=Path(__file__).parent / "weights" / "gmnet.pt")
-    state = torch.load(parser.parse_args().weights, map_location="cpu", weights_only=True)
+    parser.add_argument("--weights", type=Path, default=Path(__file__).parent / "weights" / "gmnet" / "weights.npz")
+    state = load_weights(parser.parse_args().weights)
     results = verify(state)
     table = Table("port", "picture", "PSNR dB", "SSIM", "largest", "allclose")
     for row in results:

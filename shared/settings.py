@@ -1,9 +1,17 @@
 """Settings, and the only reader of the environment: every name is `REGAIN_` and the field's, in capitals."""
 
+from enum import StrEnum
 from pathlib import Path
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Backend(StrEnum):
+    """What runs a network."""
+
+    ONNXRUNTIME = "onnxruntime"
+    TINYGRAD = "tinygrad"
 
 
 def _data_home() -> Path:
@@ -25,6 +33,7 @@ class Settings(BaseSettings):
         le=4096,
         description="long side of the network's input in pixels; the model's own if unset",
     )
+    backend: Backend = Field(default=Backend.ONNXRUNTIME, description="what runs GMNet; tinygrad is an optional extra")
     threads: int = Field(default=0, ge=0, le=256, description="threads of one prediction; 0 = one a core")
 
 

@@ -29,17 +29,20 @@ def crop(sdr: Image, target: Map, size: tuple[int, int], rng: np.random.Generato
     return cut(sdr).astype(np.uint8), cut(target).astype(np.float32)
 
 
-def regrade(sdr: Image, rng: np.random.Generator) -> Image:
-    """A mild exposure, white balance, contrast and saturation change through one look-up per channel."""
+def regrade(sdr: Image, rng: np.random.Generator, strength: float = 1.0) -> Image:
+    """Exposure, white balance, contrast and saturation change, mild at a strength of 1.
+
+    A stronger regrade also hides which camera took the picture, which a network would else learn by heart.
+    """
     x = np.linspace(0, 1, 256, dtype=np.float32)
-    exposure = 2 ** rng.normal(0, 0.12)
-    balance = 2 ** rng.normal(0, 0.05, 3)
-    contrast = 1 + rng.normal(0, 0.08)
+    exposure = 2 ** rng.normal(0, 0.12 * min(strength, 1.5))
+    balance = 2 ** rng.normal(0, 0.05 * strength, 3)
+    contrast = 1 + rng.normal(0, 0.08 * strength)
     tables = [np.clip((np.clip(x * exposure * b, 0, 1) - 0.5) * contrast + 0.5, 0, 1) for b in balance]
     out = np.stack([cv2.LUT(sdr[:, :, c], (t * 255 + 0.5).astype(np.uint8)) for c, t in enumerate(tables)], 2)
     if rng.random() < 0.5:
         grey = out.mean(2, keepdims=True)
-        out = np.clip(grey + (out - grey) * rng.uniform(0.7, 1.3), 0, 255)
+        out = np.clip(grey + (out - grey) * np.clip(rng.normal(1, 0.17 * strength), 0, 1.8), 0, 255)
     return np.asarray(out, np.uint8)
 
 

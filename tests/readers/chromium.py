@@ -20,6 +20,8 @@ import numpy as np
 import websocket
 from numpy.typing import NDArray
 
+from tests.readers.ways import ways
+
 FULL = 12.0  # stops: above any file's alternate headroom, so the map is applied in full
 START_TIMEOUT = 60.0  # seconds
 ENGAGED = 1.02  # mean brightness at full application against none
@@ -71,9 +73,18 @@ def binary() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
+class _Server(ThreadingHTTPServer):
+    """Pictures by path, from memory; a page for everything else. A picture from file:// would taint the canvas."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.files: dict[str, bytes] = {}
+
+
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        data = self.server.files.get(self.path, b"<!doctype html><title>reader</title>")  # type: ignore[attr-defined]
+        assert isinstance(self.server, _Server)
+        data = self.server.files.get(self.path, b"<!doctype html><title>reader</title>")
         self.send_response(200)
         self.send_header("Content-Type", "image/jpeg" if self.path.endswith(".jpg") else "text/html")
         self.send_header("Content-Length", str(len(data)))
@@ -88,34 +99,22 @@ class Chromium:
     """One browser and one page for a whole test session; use as a context manager."""
 
     def __enter__(self) -> Self:
-        self._stack = contextlib.ExitStack()
-        self._profile = self._stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-        self._server.files = {}  # type: ignore[attr-defined]
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        path = binary()
-        assert path is not None, "Chromium is not installed: make system-deps"
-        self._process = subprocess.Popen(
-            [path, *FLAGS, f"--user-data-dir={self._profile}", "about:blank"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "DBUS_SESSION_BUS_ADDRESS": "disabled:"},
-        )
         self._count = 0
-        self._socket = self._connect()
-        self._call("Page.navigate", url=f"http://127.0.0.1:{self._server.server_address[1]}/")
+        with contextlib.ExitStack() as stack:  # unwinds at once where the start fails
+            profile = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+            self._server = _Server()
+            stack.callback(self._server.server_close)
+            threading.Thread(target=self._server.serve_forever, daemon=True).start()
+            stack.callback(self._server.shutdown)
+            process = _start(profile)
+            stack.callback(_end, process)
+            self._socket = self._connect(process, Path(profile) / "DevToolsActivePort")
+            stack.callback(self._socket.close)
+            self._call("Page.navigate", url=f"http://127.0.0.1:{self._server.server_address[1]}/")
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._socket.close()
-        self._process.terminate()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._server.shutdown()
-        self._server.server_close()
         self._stack.close()
 
     def render(self, jpeg: bytes, headroom: float) -> NDArray[np.float32]:
@@ -133,18 +132,21 @@ class Chromium:
 
         A change that does not brighten is a fault in the metadata, not HDR.
         """
-        base, full = self._shots(jpeg, [0.0, FULL])
-        return bool(full["mean"] > base["mean"] * ENGAGED and full["peak"] > base["peak"])
+        return self._engaged_peak(jpeg) is not None
 
     def four_ways(self, jpeg: bytes) -> dict[str, float | None]:
         """The peak by each way to the map, None where that way shows SDR."""
-        return {way: self.peak(data) if self.engaged(data) else None for way, data in ways(jpeg).items()}
+        return {way: self._engaged_peak(data) for way, data in ways(jpeg).items()}
+
+    def _engaged_peak(self, jpeg: bytes) -> float | None:
+        base, full = self._shots(jpeg, [0.0, FULL])
+        brighter = full["mean"] > base["mean"] * ENGAGED and full["peak"] > base["peak"]
+        return float(full["peak"]) if brighter else None
 
     def _shots(self, jpeg: bytes, stops: list[float], *, whole: bool = False) -> list[dict[str, Any]]:
         self._count += 1
         path = f"/{self._count}.jpg"
-        files = self._server.files  # type: ignore[attr-defined]
-        files[path] = jpeg
+        self._server.files[path] = jpeg
         try:
             answer = self._call(
                 "Runtime.evaluate",
@@ -153,27 +155,19 @@ class Chromium:
                 returnByValue=True,
             )
         finally:
-            del files[path]
+            del self._server.files[path]
         if "exceptionDetails" in answer:
             raise AssertionError(f"Chromium cannot decode the file: {answer['exceptionDetails']}")
         shots: list[dict[str, Any]] = answer["result"]["value"]
         return shots
 
-    def _connect(self) -> websocket.WebSocket:
-        port_file = Path(self._profile) / "DevToolsActivePort"
-        deadline = time.monotonic() + START_TIMEOUT
-        while time.monotonic() < deadline:
-            if port_file.is_file() and len(lines := port_file.read_text().split()) == 2:
-                break
-            assert self._process.poll() is None, "Chromium ended at once"
-            time.sleep(0.05)
-        else:
-            raise AssertionError(f"Chromium did not open its port within {START_TIMEOUT:g} s")
-        browser = websocket.create_connection(f"ws://127.0.0.1:{lines[0]}{lines[1]}", timeout=START_TIMEOUT)
-        self._socket = browser
-        target = self._call("Target.createTarget", url="about:blank")["targetId"]
-        browser.close()
-        return websocket.create_connection(f"ws://127.0.0.1:{lines[0]}/devtools/page/{target}", timeout=START_TIMEOUT)
+    def _connect(self, process: subprocess.Popen[bytes], port_file: Path) -> websocket.WebSocket:
+        address = f"ws://127.0.0.1:{_port(process, port_file)}/devtools"
+        browser_id = port_file.read_text().split()[1].rsplit("/", 1)[-1]
+        self._socket = websocket.create_connection(f"{address}/browser/{browser_id}", timeout=START_TIMEOUT)
+        with contextlib.closing(self._socket):
+            target = self._call("Target.createTarget", url="about:blank")["targetId"]
+        return websocket.create_connection(f"{address}/page/{target}", timeout=START_TIMEOUT)
 
     def _call(self, method: str, **params: object) -> dict[str, Any]:
         self._count += 1
@@ -187,38 +181,30 @@ class Chromium:
                 return result
 
 
-def ways(jpeg: bytes) -> dict[str, bytes]:
-    """The file with all but one way to the map made unreadable, in place: no byte moves, so no offset changes."""
-    no_iso = jpeg.replace(b"urn:iso:std:iso:ts:21496:-1\0", b"urn:xxx:xxx:xxx:xx:xxxxx:xx\0")
-    no_xmp = jpeg.replace(b"ns.adobe.com/hdr-gain-map/1.0/", b"ns.xxxxx.xxx/xxx-xxxx-xxx/1.0/")
-    no_xmp = _no_container(no_xmp)
-    return {
-        "all": jpeg,
-        "iso": no_xmp,
-        "xmp": _no_container(no_iso),
-        "container": _broken_mpf(no_iso),
-    }
+def _start(profile: str) -> subprocess.Popen[bytes]:
+    path = binary()
+    assert path is not None, "Chromium is not installed: make system-deps"
+    # TMPDIR: Chromium leaves its lock folders there, and they must go with the profile.
+    environment = {**os.environ, "DBUS_SESSION_BUS_ADDRESS": "disabled:", "TMPDIR": profile}
+    command = [path, *FLAGS, f"--user-data-dir={profile}", "about:blank"]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
 
 
-def _no_container(jpeg: bytes) -> bytes:
-    return jpeg.replace(b'Item:Semantic="GainMap"', b'Item:Semantic="XxxxXxx"').replace(
-        b"Item:Length=", b"Item:Xxxxxx="
-    )
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
-def _broken_mpf(jpeg: bytes) -> bytes:
-    """The second MP entry's offset overwritten; Chromium still wants a parsable MPF."""
-    start = jpeg.find(b"MPF\0")
-    if start < 0:
-        return jpeg
-    order = "big" if jpeg[start + 4 : start + 6] == b"MM" else "little"
-    tiff = start + 4
-    ifd = tiff + int.from_bytes(jpeg[tiff + 4 : tiff + 8], order)  # type: ignore[arg-type]
-    count = int.from_bytes(jpeg[ifd : ifd + 2], order)  # type: ignore[arg-type]
-    for i in range(count):
-        tag = ifd + 2 + 12 * i
-        if int.from_bytes(jpeg[tag : tag + 2], order) == 0xB002:  # type: ignore[arg-type]
-            entries = tiff + int.from_bytes(jpeg[tag + 8 : tag + 12], order)  # type: ignore[arg-type]
-            where = entries + 16 + 8
-            return jpeg[:where] + (7).to_bytes(4, order) + jpeg[where + 4 :]  # type: ignore[arg-type]
-    return jpeg
+def _port(process: subprocess.Popen[bytes], port_file: Path) -> int:
+    """The port Chromium chose; its file has the port and the browser's path, and may be seen half written."""
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline:
+        if port_file.is_file() and len(lines := port_file.read_text().split()) == 2:
+            return int(lines[0])
+        assert process.poll() is None, "Chromium ended at once"
+        time.sleep(0.05)
+    raise AssertionError(f"Chromium did not open its port within {START_TIMEOUT:g} s")

@@ -44,7 +44,10 @@ def restore(  # noqa: PLR0913, PLR0917  (typer reads the options off the signatu
     tasks = plan(photos, output)
     settings = load_settings()
     predictor = make_predictor(
-        find_model(model or settings.model, settings.models_dir), settings.threads, settings.network_long_side
+        find_model(model or settings.model, settings.models_dir),
+        settings.threads,
+        settings.network_long_side,
+        settings.backend,
     )
     reports = []
     with Progress(

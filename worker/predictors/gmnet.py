@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from shared.imaging.decode import fit_within
 from shared.imaging.upsample import guided_upsample
+from worker.predictors.engine import Engine
 from worker.predictors.protocol import Image, Stops
-from worker.predictors.session import open_session
 from worker.registry import Model
 
 THUMBNAIL = 256  # pixels per side, the network's definition
@@ -38,15 +38,14 @@ def spans(length: int, tile: int = TILE, halo: int = HALO) -> Iterator[Tile]:
 
 
 class GMNetPredictor:
-    """Runs a GMNet export; thread-safe, as ONNX Runtime sessions are."""
+    """Runs a GMNet; thread-safe where its engine is."""
 
-    def __init__(self, model: Model, threads: int, long_side: int | None) -> None:
+    def __init__(self, model: Model, engine: Engine, long_side: int | None) -> None:
         self.name = model.name
         self._peak = model.peak
         self._scale = model.scale if long_side is None else None
         self._long_side = long_side or model.long_side
-        self._global = open_session(model.verified("global"), threads)
-        self._local = open_session(model.verified("local"), threads)
+        self._engine = engine
 
     def input_size(self, width: int, height: int) -> tuple[int, int]:
         """See `Predictor.input_size`: a share of the photo, or a fixed long side, never enlarged."""
@@ -73,15 +72,14 @@ class GMNetPredictor:
     def normalised(self, image: Image, tile: int = TILE) -> tuple[Stops, float]:
         """The network's own outputs for `image` (h, w, 3): the normalised map (h, w) and qmax."""
         height, width = image.shape[:2]
-        kernel, attention, qmax = self._global.run(None, {"thumbnail": planes(thumbnail_of(image))})
+        kernel, attention, qmax = self._engine.global_branch(planes(thumbnail_of(image)))
         # The first convolution halves the picture: odd sides are repeated to even ones.
         even = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
         out = np.empty(even.shape[:2], np.float32)
         for row in spans(even.shape[0], tile):
             for column in spans(even.shape[1], tile):
                 part = even[row.start : row.stop, column.start : column.stop]
-                feeds = {"image": planes(part), "kernel": kernel, "attention": attention}
-                found = self._local.run(None, feeds)[0][0, 0]
+                found = self._engine.local_branch(planes(part), kernel, attention)[0, 0]
                 out[row.keep_from : row.keep_to, column.keep_from : column.keep_to] = found[
                     row.keep_from - row.start : row.keep_to - row.start,
                     column.keep_from - column.start : column.keep_to - column.start,

@@ -1,30 +1,30 @@
 """From a manifest's entry to a model that is loaded."""
 
-from collections.abc import Callable
-from typing import Final
-
+from shared.settings import Backend
 from worker.predictors.compact import CompactPredictor
+from worker.predictors.engine import make_engine
 from worker.predictors.gmnet import GMNetPredictor
 from worker.predictors.naive import NaivePredictor
 from worker.predictors.protocol import Predictor
 from worker.registry import Model, ModelKind
 
-_KINDS: Final[dict[ModelKind, Callable[[Model, int, int | None], Predictor]]] = {
-    ModelKind.GMNET: GMNetPredictor,
-    ModelKind.COMPACT: CompactPredictor,
-    ModelKind.NAIVE: lambda model, threads, long_side: NaivePredictor(model),  # noqa: ARG005
-}
 
-
-def make_predictor(model: Model, threads: int = 0, long_side: int | None = None) -> Predictor:
+def make_predictor(
+    model: Model, threads: int = 0, long_side: int | None = None, backend: Backend = Backend.ONNXRUNTIME
+) -> Predictor:
     """Load a model.
 
     Args:
         model: an entry of a manifest.
         threads: threads of one prediction; 0 = one a core.
         long_side: long side of the network's input in pixels; None = the model's own.
+        backend: what runs a GMNet; the other kinds have one way to run.
 
     Raises:
-        ModelError: a file is missing or its hash differs.
+        ModelError: a file is missing or its hash differs, or the backend is not installed.
     """
-    return _KINDS[model.kind](model, threads, long_side)
+    if model.kind is ModelKind.NAIVE:
+        return NaivePredictor(model)
+    if model.kind is ModelKind.COMPACT:
+        return CompactPredictor(model, threads, long_side)
+    return GMNetPredictor(model, make_engine(model, threads, backend), long_side)
