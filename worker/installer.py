@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 from worker.registry import BLOCK, MANIFEST, ModelError, sha256_of, shipped_folder
@@ -126,6 +126,8 @@ def _download(url: str) -> Iterator[tuple[bytes, int | None]]:
             if total is not None and received < total:
                 raise ModelError("truncated_download", f"{url}: only {received} of {total} bytes came; try again")
     except (URLError, OSError) as error:
+        if isinstance(error, HTTPError):
+            error.close()
         raise ModelError(
             "no_network", f"{url}: cannot be fetched ({error}); fetch it elsewhere and give it with --from"
         ) from error

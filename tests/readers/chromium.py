@@ -47,16 +47,19 @@ RENDER = """
   const [w, h] = [image.naturalWidth, image.naturalHeight];
   const canvas = document.createElement('canvas'); canvas.width = w; canvas.height = h;
   const context = canvas.getContext('2d', {colorType: 'float16'});
+  // A half float has 65,536 values: extended sRGB to linear light by table, what is not finite to 0.
+  const curve = v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const halves = new Float16Array(Uint16Array.from({length: 65536}, (_, i) => i).buffer);
+  const table = Float32Array.from(halves, v => Number.isFinite(v) ? Math.sign(v) * curve(Math.abs(v)) : 0);
   const shots = [];
   for (const headroom of stops) {
     context.globalHDRHeadroom = headroom;
     context.clearRect(0, 0, w, h); context.drawImage(image, 0, 0);
-    const data = context.getImageData(0, 0, w, h, {pixelFormat: 'rgba-float16'}).data;
-    const linear = v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+    const data = new Uint16Array(context.getImageData(0, 0, w, h, {pixelFormat: 'rgba-float16'}).data.buffer);
     let peak = 0, sum = 0;
     const out = new Float32Array(whole ? w * h * 3 : 0);
     for (let i = 0, j = 0; i < data.length; i += 4) for (let c = 0; c < 3; c++, j++) {
-      let v = linear(data[i + c]); if (!Number.isFinite(v)) v = 0;
+      const v = table[data[i + c]];
       sum += v; if (v > peak) peak = v; if (whole) out[j] = v;
     }
     const bytes = new Uint8Array(out.buffer); let text = '';

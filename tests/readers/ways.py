@@ -15,7 +15,7 @@ def ways(jpeg: bytes) -> dict[str, bytes]:
     """The file with all but one way to the map made unreadable, in place: no byte moves, so no offset changes.
 
     `all`: as it is; `iso`: ISO 21496-1 by MPF; `xmp`: hdrgm by MPF; `container`: hdrgm by GContainer.
-    Apple's private form is left alone: a file that has it may shine by any of them.
+    Apple's private form is left alone: a file that has it may shine by any way through MPF.
     """
     no_iso = jpeg.replace(_ISO, b"urn:xxx:xxx:xxx:xx:xxxxx:xx\0")
     return {
