@@ -124,6 +124,7 @@ def gain_map_image(mode: str, size: tuple[int, int]) -> bytes:
     return out.getvalue()
 
 
+@cache  # LittleCMS writes the time of day into a new profile
 def profile() -> bytes:
     """An sRGB profile."""
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
