@@ -54,9 +54,9 @@ type: .venv/.ready ## Types, strictly
 fuzz: .venv/.ready ## Feed 20,000 mutated files to the codec
 	$(BIN)/python -m tests.fuzz.mutate --count 20000 --seed 1
 
-image-size: ## Size on disk of what ships (run-time dependencies alone)
-	rm -rf out/runtime && $(PYTHON) -m venv out/runtime
-	out/runtime/bin/pip --disable-pip-version-check install --quiet --require-hashes -r requirements/runtime.txt
+image-size: .venv/.ready ## Size on disk, in MB, of an environment with what ships and nothing else
+	rm -rf out/runtime && $(PYTHON) -m venv --without-pip out/runtime
+	$(BIN)/pip --disable-pip-version-check --python out/runtime/bin/python install --quiet --require-hashes -r requirements/runtime.txt
 	du -sm out/runtime
 
 ##@ Model
@@ -67,4 +67,7 @@ evaluate: .venv/.ready ## Score the default model on val (PAIRS=folder with trai
 verify-model: .venv/.ready ## Prove ONNX Runtime, its tiles and tinygrad against torch
 	$(BIN)/python -m models.verify
 
-.PHONY: help demo test setup system-deps lock lint type fuzz image-size evaluate verify-model
+scenes: .venv/.ready ## What the map does with skies, lamps, windows and white paper
+	$(BIN)/python -m models.scenes
+
+.PHONY: help demo test setup system-deps lock lint type fuzz image-size evaluate verify-model scenes

@@ -11,9 +11,11 @@ from models.export import ConstantPool, export_gmnet, load_weights, widths
 from models.gmnet import THUMBNAIL, GMNet, initialise
 from models.tinygrad_backend import pooling_rows
 from models.verify import LEAST, verify
+from shared.settings import Backend
+from worker.predictors import make_predictor
 from worker.predictors.engine import OnnxEngine
 from worker.predictors.gmnet import HALO, GMNetPredictor, spans
-from worker.registry import Model, ModelFile, ModelKind, sha256_of, shipped_folder
+from worker.registry import Model, ModelFile, ModelKind, read_manifest, sha256_of, shipped_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
 
@@ -103,6 +105,17 @@ def test_every_port_of_the_shipped_weights_reaches_the_bar() -> None:
     assert {row.port for row in results} >= {"onnxruntime", "onnxruntime tiled", "tinygrad"}
     assert min(row.psnr for row in results) >= LEAST
     assert all(row.close and row.ssim > 0.9999 for row in results)
+
+
+def test_tinygrad_is_one_setting_away() -> None:
+    """The product with the other backend: the same map."""
+    model = read_manifest(shipped_folder())["gmnet"]
+    image = picture(96, 128)
+    try:
+        tiny = make_predictor(model, backend=Backend.TINYGRAD).predict(image, (128, 96))
+    except RuntimeError as error:
+        pytest.skip(f"tinygrad has no compiler here ({error}): make system-deps")
+    assert np.abs(tiny - make_predictor(model, threads=1).predict(image, (128, 96))).max() < 1e-4
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (61, 97), (130, 258)])
