@@ -101,7 +101,7 @@ def restore(
         with clock.stage(Stage.DECODE):
             photo = open_photo(data)
             if not options.replace and parse(photo.base_jpeg).is_hdr:
-                return Result(Outcome.UNCHANGED, data, None, ("already HDR: kept as it is",), (), None)
+                return _unchanged(data)
             image, map_size = _decode(photo, predictor)
         with clock.stage(Stage.PREDICT):
             stops = predictor.predict(image, map_size)
@@ -146,6 +146,16 @@ def verify(finished: bytes) -> tuple[Finding, ...]:
         if finding.severity is Severity.ERROR:
             raise RestoreError("audit_failed", f"the finished file did not pass the audit: {finding.message}")
     return findings
+
+
+def _unchanged(data: bytes) -> Result:
+    """What is said of a photo that has a gain map; that some readers do not find it is no reason to lose it."""
+    findings = tuple(audit(data))
+    broken = ", ".join(finding.code for finding in findings if finding.severity is Severity.ERROR)
+    notes = ["already HDR: kept as it is"]
+    if broken:
+        notes.append(f"but some readers stumble over it ({broken}; `regain audit` says more)")
+    return Result(Outcome.UNCHANGED, data, None, tuple(notes), findings, None)
 
 
 def _decode(photo: Photo, predictor: Predictor) -> tuple[NDArray[np.uint8], tuple[int, int]]:

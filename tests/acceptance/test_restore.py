@@ -11,6 +11,7 @@ from PIL import Image, ImageCms
 
 from shared.ultrahdr import GainMapMetadata, parse
 from shared.ultrahdr.segments import walk
+from tests.golden.mutations import matrix
 from tests.golden.recipe import exif, packet, photo, profile, segment
 from tests.readers.check import Readers
 from worker.pipeline import Options, Outcome, restore
@@ -216,6 +217,9 @@ def test_hdr_is_kept_unless_told_otherwise(predictor: Predictor) -> None:
     again = restore(once, predictor, Options())
     assert again.outcome is Outcome.UNCHANGED
     assert again.data == once
+    broken = restore(matrix()["01_mpf_offset_abs_from_SOI"], predictor, Options())
+    assert broken.outcome is Outcome.UNCHANGED
+    assert "mpf_offset" in broken.notes[1]
     replaced = restore(once, predictor, Options(replace=True))
     assert replaced.outcome is Outcome.RESTORED
     assert replaced.data == once
