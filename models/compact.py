@@ -13,11 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-LONG_SIDE: Final = 256  # pixels: the network's own input; the picture that slices may be of any size
 KNOTS: Final = 12  # points of each place's curve
 BEND: Final = 1.5  # exponent of the guide: knots lie closer together near white
 LUMA: Final = (0.2126, 0.7152, 0.0722)  # Rec. 709, on gamma-encoded values
-DROP: Final = 0.5  # share of features hidden in training
+DROP: Final = 0.35  # share of features hidden in training
 PYRAMID: Final = 48  # channels
 BN_EPSILON: Final = 1e-3  # EfficientNet-Lite's own
 
