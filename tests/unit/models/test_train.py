@@ -1,0 +1,50 @@
+"""The training loop as it is run: a few steps, a checkpoint, and on from there."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.export import load_weights, widths
+from tests.unit.models.test_scoring import make_folder
+
+ROOT = Path(__file__).parents[3]
+
+
+def train(data: Path, out: Path, model: str, steps: int, *more: str) -> None:
+    """Run the command; small pictures, two a step."""
+    command = [sys.executable, "-m", "models.train", "--data", str(data), "--out", str(out), "--model", model]
+    command += ["--steps", str(steps), "--every", "2", "--size", "64", "--batch", "2", "--threads", "1", *more]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("model", ["gmnet8b1", "compact"])
+def test_a_run_goes_on_from_its_checkpoint(model: str, tmp_path: Path) -> None:
+    make_folder(tmp_path / "data" / "train")
+    make_folder(tmp_path / "data" / "val", 2)
+    out = tmp_path / "run"
+    train(tmp_path / "data", out, model, 2)
+    first = torch.load(out / "last.pt", weights_only=True)
+    train(tmp_path / "data", out, model, 4)
+    scores = [json.loads(line) for line in (out / "scores.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in scores] == [2, 4]
+    assert all(0 < row["lw_mae"] < 3 for row in scores)
+    assert json.loads((out / "config.json").read_text())["steps"] == 4
+    last = torch.load(out / "last.pt", weights_only=True)
+    assert (first["step"], last["step"]) == (2, 4)
+    moved = [key for key, value in last["net"].items() if not torch.equal(value, first["net"][key])]
+    assert moved
+
+
+def test_a_run_starts_from_committed_weights(tmp_path: Path) -> None:
+    make_folder(tmp_path / "data" / "train")
+    make_folder(tmp_path / "data" / "val", 2)
+    shipped = ROOT / "models" / "weights" / "gmnet" / "weights.npz"
+    features, blocks = widths(load_weights(shipped))
+    train(tmp_path / "data", tmp_path / "run", f"gmnet{features}b{blocks}", 2, "--init", str(shipped), "--rate", "0")
+    kept, original = load_weights(tmp_path / "run" / "average.pt"), load_weights(shipped)
+    assert all(torch.allclose(kept[key], original[key]) for key in original)
