@@ -9,7 +9,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,38 +22,12 @@ from torch.nn import functional as F
 
 from models import compact, gmnet
 from models.export import load_weights
-from models.training import augment, synthetic
+from models.training import synthetic
 from models.training.losses import gradient_loss, stops_loss
 from models.training.pairs import TARGET_MAX, Pair, load_pairs, lw_mae, source_weights
+from models.training.sampler import Config, Sampler
 
-ASPECTS = ((4, 3), (3, 4), (1, 1), (4, 3), (3, 4), (16, 9), (9, 16))  # drawn evenly, one a batch
 WARM_UP = 100  # steps until the rate is reached
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """Everything a run depends on; lengths in pixels, times in minutes, shares in 0..1, spread in octaves."""
-
-    model: str
-    data: str
-    out: str
-    hdr: str | None
-    init: str | None
-    size: int
-    batch: int
-    rate: float
-    encoder_rate: float
-    decay: float
-    minutes: float
-    steps: int
-    seed: int
-    least: float
-    spread: float
-    synthetic: float
-    average: float
-    regrade: float
-    every: int
-    threads: int
 
 
 def build(name: str) -> nn.Module:
@@ -105,38 +79,6 @@ def median_curve(pairs: list[Pair], weights: NDArray[np.float64], rng: np.random
         # No pixel that bright in the data: what is a little darker gains about as much.
         curve.append(float(np.median(found)) if found.size else (curve[-1] if curve else 0.0))
     return np.array(curve, np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class Sampler:
-    """Draws batches: real pairs evenly over sources, a share of rendered ones."""
-
-    pairs: list[Pair]
-    weights: NDArray[np.float64]
-    scenes: list[NDArray[np.float32]]
-    config: Config
-
-    def batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Images (N, 3, H, W) in 0..1, targets (N, 1, H, W) in stops, and each one's weight (N)."""
-        across, down = ASPECTS[rng.integers(len(ASPECTS))]
-        area = (self.config.size * 2 ** rng.uniform(-self.config.spread, self.config.spread)) ** 2 * 0.75
-        width = 32 * max(2, round(math.sqrt(area * across / down) / 32))
-        height = 32 * max(2, round(math.sqrt(area * down / across) / 32))
-        images, targets, weights = [], [], []
-        for _ in range(self.config.batch):
-            if self.scenes and rng.random() < self.config.synthetic:
-                sdr, target = synthetic.render(self.scenes[rng.integers(len(self.scenes))], (width, height), rng)
-                weights.append(0.7)
-            else:
-                pair = self.pairs[rng.choice(len(self.pairs), p=self.weights)]
-                sdr, target = augment.crop(pair.sdr, pair.target, (width, height), rng, self.config.least)
-                weights.append(1.0)
-            if rng.random() < 0.7:
-                sdr = augment.regrade(sdr, rng, self.config.regrade)
-            images.append(augment.editor(sdr, rng))
-            targets.append(target)
-        image = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
-        return image, torch.from_numpy(np.stack(targets))[:, None], torch.tensor(weights)
 
 
 def evaluate(net: nn.Module, pairs: list[Pair], size: int) -> tuple[float, float]:
