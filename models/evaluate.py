@@ -20,7 +20,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from models.training.baselines import fit, small_photo
+from models.training.baselines import fit
 from models.training.pairs import TARGET_MAX, Pair, load_pair, load_pairs, lw_mae, read_index
 from models.training.quality import pq_psnr, pu21_psnr
 from shared.imaging.colour import srgb_to_linear
@@ -56,7 +56,7 @@ def predict(predictor: Predictor, pair: Pair) -> tuple[Stops, float]:
 
 def measure(pair: Pair, predicted: Stops, baselines: dict[str, Stops], peak: float) -> Row:
     """Every figure of one photo."""
-    linear = srgb_to_linear(small_photo(pair).astype(np.float32) / 255)
+    linear = srgb_to_linear(pair.small.astype(np.float32) / 255)
     truth = linear * np.exp2(pair.target)[:, :, None]
     shown = linear * np.exp2(predicted)[:, :, None]
     error = predicted - pair.target
@@ -131,7 +131,7 @@ def draw(path: Path, pair: Pair, predicted: Stops) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     maps = [np.asarray(np.clip(stops / TARGET_MAX, 0, 1) * 255, np.uint8) for stops in (pair.target, predicted)]
     coloured = [cv2.applyColorMap(plane, cv2.COLORMAP_INFERNO) for plane in maps]
-    cv2.imwrite(str(path), np.hstack([small_photo(pair)[:, :, ::-1], *coloured]))
+    cv2.imwrite(str(path), np.hstack([pair.small[:, :, ::-1], *coloured]))
 
 
 def tables(result: dict[str, Any], title: str) -> Iterable[Table]:

@@ -67,8 +67,7 @@ def median_curve(pairs: list[Pair], weights: NDArray[np.float64], rng: np.random
     """Weighted median stops at each of the compact model's knots of brightness."""
     values: list[list[NDArray[np.float32]]] = [[] for _ in range(compact.KNOTS)]
     for pair, weight in zip(pairs, weights, strict=True):
-        height, width = pair.target.shape
-        sdr = cv2.resize(pair.sdr, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+        sdr = pair.small.astype(np.float32) / 255
         guide = 0.5 * (sdr @ np.array(compact.LUMA, np.float32) + sdr.max(2))
         knot = np.rint(guide**compact.BEND * (compact.KNOTS - 1)).astype(int).ravel()
         pick = rng.choice(knot.size, max(50, int(2e6 * weight)))
@@ -100,7 +99,7 @@ def whole(net: nn.Module, pair: Pair, size: int) -> NDArray[np.float32]:
     small = tensor_of(cv2.resize(pair.sdr, side, interpolation=cv2.INTER_AREA))
     with torch.no_grad():
         if isinstance(net, compact.CompactNet):
-            large = tensor_of(cv2.resize(pair.sdr, (width, height), interpolation=cv2.INTER_AREA))
+            large = tensor_of(pair.small)
             stops = TARGET_MAX * compact.sliced(large, net.curves(small))
         else:
             stops = F.interpolate(predict(net, small)[0], (height, width), mode="bilinear", align_corners=False)

@@ -18,12 +18,6 @@ NAIVE_PEAK = 2.0  # stops
 Stops = NDArray[np.float32]
 
 
-def small_photo(pair: Pair) -> NDArray[np.uint8]:
-    """The photo at its map's size, (h, w, 3) uint8."""
-    height, width = pair.target.shape
-    return np.asarray(cv2.resize(pair.sdr, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-
-
 def bin_of(photo: NDArray[np.uint8]) -> NDArray[np.int64]:
     """(h, w, 3) uint8 sRGB -> (h, w) bin of brightness, 0..BINS - 1."""
     linear = luminance(srgb_to_linear(photo.astype(np.float32) / 255))
@@ -43,8 +37,8 @@ class Baselines:
         return {
             "zero": lambda pair: np.zeros_like(pair.target),
             "constant": lambda pair: np.full_like(pair.target, self.constant),
-            "lut_mean": lambda pair: self.means[bin_of(small_photo(pair))],
-            "lut": lambda pair: self.medians[bin_of(small_photo(pair))],
+            "lut_mean": lambda pair: self.means[bin_of(pair.small)],
+            "lut": lambda pair: self.medians[bin_of(pair.small)],
             "naive": _naive,
         }
 
@@ -56,7 +50,7 @@ def fit(pairs: list[Pair], seed: int = 0) -> Baselines:
     bins, stops, shares = [], [], []
     for pair, weight in zip(pairs, weights, strict=True):
         pick = rng.choice(pair.target.size, min(SAMPLES, pair.target.size), replace=False)
-        bins.append(bin_of(small_photo(pair)).ravel()[pick])
+        bins.append(bin_of(pair.small).ravel()[pick])
         stops.append(pair.target.ravel()[pick])
         shares.append(np.full(len(pick), weight / len(pick)))
     place, value, share = np.concatenate(bins), np.concatenate(stops), np.concatenate(shares)
@@ -73,5 +67,5 @@ def fit(pairs: list[Pair], seed: int = 0) -> Baselines:
 
 
 def _naive(pair: Pair) -> Stops:
-    luma = cv2.cvtColor(small_photo(pair), cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    luma = cv2.cvtColor(pair.small, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
     return np.asarray(np.clip((luma - KNEE) / (1 - KNEE), 0, 1) * NAIVE_PEAK, np.float32)

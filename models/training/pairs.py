@@ -26,11 +26,15 @@ class Pair:
     row: dict[str, Any]
 
     @property
+    def small(self) -> NDArray[np.uint8]:
+        """The photo at its map's size, (h, w, 3) uint8 sRGB."""
+        height, width = self.target.shape
+        return np.asarray(cv2.resize(self.sdr, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+    @property
     def weight(self) -> NDArray[np.float32]:
         """(h, w) float32: the linear luminance of the SDR pixel at the map's size, which weighs the score."""
-        height, width = self.target.shape
-        sdr = cv2.resize(self.sdr, (width, height), interpolation=cv2.INTER_AREA)
-        return luminance(srgb_to_linear(sdr.astype(np.float32) / 255))
+        return luminance(srgb_to_linear(self.small.astype(np.float32) / 255))
 
 
 def load_pair(folder: Path, row: dict[str, Any]) -> Pair:

@@ -28,15 +28,6 @@ def luminance(linear: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(linear @ LUMA, np.float32)
 
 
-def is_profile(profile: bytes) -> bool:
-    """Whether the bytes are an ICC profile that the colour engine reads."""
-    try:
-        ImageCms.getOpenProfile(io.BytesIO(profile))
-    except (ImageCms.PyCMSError, OSError):
-        return False
-    return True
-
-
 def to_srgb(pixels: NDArray[np.uint8], icc_profile: bytes | None) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 in the profile's space -> (H, W, 3) uint8 sRGB, relative colorimetric.
 

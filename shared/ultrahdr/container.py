@@ -24,6 +24,7 @@ from shared.ultrahdr.segments import (
     APP0,
     APP1,
     APP2,
+    COM,
     EXIF,
     JFIF,
     START,
@@ -84,7 +85,7 @@ def _checked(data: bytes, name: str, components: tuple[int, ...]) -> Jpeg:
 def _gain_map(data: bytes, metadata: GainMapMetadata) -> bytes:
     image = _checked(data, "gain-map", (1, 3))
     jfif = image.first(APP0, JFIF)
-    kept = [s for s in image.segments if not (APP0 <= s.marker <= APP2 or s.marker == 0xFE)]
+    kept = [s for s in image.segments if not (APP0 <= s.marker <= APP2 or s.marker == COM)]
     return b"".join(
         (
             START,

@@ -34,13 +34,10 @@ class MpEntry:
         return self.attribute & 0xFFFFFF
 
 
-def encode(primary_size: int, map_size: int) -> bytes:
-    """The whole segment, marker included, for a map that lies right behind the primary.
-
-    The map's offset depends on where this segment lies: see `patch`.
-    """
+def encode_at(position: int, primary_size: int, map_size: int) -> bytes:
+    """The whole segment, marker included, for a file in which it starts at `position` and the map at `primary_size`."""
     entries = struct.pack(">IIIHH", PRIMARY_TYPE, primary_size, 0, 0, 0)
-    entries += struct.pack(">IIIHH", 0, map_size, 0, 0, 0)
+    entries += struct.pack(">IIIHH", 0, map_size, primary_size - position - HEADER_OFFSET, 0, 0)
     header = b"MM\0*" + struct.pack(">I", 8)
     ifd = struct.pack(">H", 3)
     ifd += struct.pack(">HHI4s", _VERSION, 7, 4, b"0100")
@@ -48,12 +45,6 @@ def encode(primary_size: int, map_size: int) -> bytes:
     ifd += struct.pack(">HHII", _ENTRIES, 7, len(entries), 8 + 2 + 3 * 12 + 4)
     payload = SIGNATURE + header + ifd + struct.pack(">I", 0) + entries
     return b"\xff\xe2" + struct.pack(">H", len(payload) + 2) + payload
-
-
-def encode_at(position: int, primary_size: int, map_size: int) -> bytes:
-    """The whole segment for a file in which it starts at `position` and the map at `primary_size`."""
-    segment = encode(primary_size, map_size)
-    return segment[:-8] + struct.pack(">IHH", primary_size - position - HEADER_OFFSET, 0, 0)
 
 
 def decode(payload: bytes, offset: int | None = None) -> list[MpEntry]:

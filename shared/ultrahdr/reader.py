@@ -3,7 +3,7 @@
 `gather` finds every piece without judging; `parse` takes what readers take, `audit` says what is amiss.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.ultrahdr import iso21496, mpf
 from shared.ultrahdr.apple import maker_headroom, xmp_headroom
@@ -67,7 +67,6 @@ class Facts:
     data: bytes
     primary: Image
     map: Image | None
-    found_by: str | None
     mpf_segment: Segment | None
     entries: tuple[mpf.MpEntry, ...]
     mpf_fault: str | None
@@ -111,11 +110,11 @@ def gather(data: bytes) -> Facts:
     segment = primary.jpeg.first(APP2, mpf.SIGNATURE)
     entries, fault = _entries(segment)
     expected = primary.jpeg.end if primary.jpeg.end is not None else len(data)
-    facts = Facts(data, primary, None, None, segment, entries, fault, expected)
+    facts = Facts(data, primary, None, segment, entries, fault, expected)
     for way, position in _places(facts):
         image = _image_at(data, position)
         if image is not None and image.is_gain_map and (way != "container" or image.packet.hdrgm):
-            return Facts(data, primary, image, way, segment, entries, fault, expected)
+            return replace(facts, map=image)
     return facts
 
 
