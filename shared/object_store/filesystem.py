@@ -60,7 +60,7 @@ class FileSystemStore:
                 with translated(key):
                     file.write(block)
             self._commit(file, path, key, content_type)
-        return self.head(key)
+            return _info(key, os.fstat(file.fileno()), content_type)  # of these bytes, whoever came next
 
     def get(self, key: str) -> bytes:
         """Every byte of an object."""

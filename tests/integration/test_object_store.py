@@ -1,24 +1,36 @@
 """One contract, three stores: a folder, moto, and nanio, which checks signatures."""
 
+import base64
+import hashlib
 import io
+import json
+import os
+import shutil
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+import requests
 
 from shared.object_store import (
     FileSystemStore,
     ObjectNotFound,
     ObjectStore,
     ObjectTooLarge,
+    S3Store,
     StoreError,
     StoreSettings,
+    StoreUnavailable,
+    hashed,
     make_store,
 )
 from shared.object_store.s3 import PART_BYTES
-from tests.services.s3 import moto_server, nanio_server
+from tests.services.ports import free_port
+from tests.services.s3 import S3Server, moto_server, nanio_server
 
 MIB = 1024 * 1024
 MINUTE = timedelta(minutes=1)
@@ -37,17 +49,11 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             yield make_store(server.settings())
 
 
-@pytest.fixture
-def folder_store(tmp_path: Path) -> FileSystemStore:
-    """A store in a folder of this test's own."""
-    return FileSystemStore(tmp_path / "store", "http://api.test/", SECRET)
-
-
 @pytest.fixture(scope="module")
-def signed_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+def signed_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """The server that checks signatures."""
     with nanio_server(tmp_path_factory.mktemp("nanio") / "data") as server:
-        yield make_store(server.settings())
+        yield server
 
 
 def put(store: ObjectStore, key: str, data: bytes, content_type: str = "image/jpeg") -> None:
@@ -208,3 +214,119 @@ def test_bad_terms(store: ObjectStore) -> None:
 
 def test_ready(store: ObjectStore) -> None:
     store.check()
+
+
+def test_a_dead_endpoint_is_said_to_be_retryable(tmp_path: Path) -> None:
+    endpoint = f"http://127.0.0.1:{free_port()}"
+    dead = S3Store("bucket", endpoint, access_key="a", secret_key="b")
+    gone = FileSystemStore(tmp_path / "gone", "http://api.test", SECRET)
+    shutil.rmtree(tmp_path / "gone")
+    calls: list[Callable[[], object]] = [dead.check, lambda: dead.get("a"), lambda: list(dead.list("")), gone.check]
+    for call in calls:
+        with pytest.raises(StoreUnavailable) as caught:
+            call()
+        assert (caught.value.code, caught.value.retryable) == ("store_unavailable", True)
+
+
+def test_a_bucket_that_is_not_there(signed_store: S3Server) -> None:
+    wrong = make_store(replace(signed_store.settings(), bucket="another"))
+    with pytest.raises(StoreError) as caught:
+        put(wrong, "a", b"")
+    assert caught.value.code == "no_bucket"
+    with pytest.raises(StoreUnavailable, match="another"):
+        wrong.check()
+
+
+def test_wrong_keys_are_denied(signed_store: S3Server) -> None:
+    store = make_store(replace(signed_store.settings(), secret_key="wrong"))
+    with pytest.raises(StoreError) as caught:
+        put(store, "a", b"")
+    assert (caught.value.code, caught.value.retryable) == ("store_denied", False)
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")  # Python 3.12 warns where threads run
+def test_a_client_belongs_to_one_process(signed_store: S3Server) -> None:
+    """A store that was used before a fork works after it, on connections of its own."""
+    store = make_store(signed_store.settings())
+    put(store, "forked", b"parent")
+    child = os.fork()
+    if child == 0:
+        try:
+            put(store, "forked", store.get("forked") + b" and child")
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert store.get("forked") == b"parent and child"
+
+
+def test_a_signed_link_gives_the_object(signed_store: S3Server) -> None:
+    store = make_store(signed_store.settings())
+    put(store, "linked/IMG 1+2.jpg", b"photo")
+    got = requests.get(store.url("linked/IMG 1+2.jpg", MINUTE, 'Größe "1".jpg'), timeout=10)
+    assert (got.status_code, got.content) == (200, b"photo")
+    assert got.headers["Content-Type"] == "image/jpeg"
+
+
+def test_a_signed_link_ends_and_is_not_to_be_changed(signed_store: S3Server) -> None:
+    store = make_store(signed_store.settings())
+    put(store, "linked/a", b"a")
+    put(store, "linked/b", b"b")
+    link = store.url("linked/a", timedelta(seconds=1))
+    for changed in (link.replace("linked/a", "linked/b"), link.replace("Expires=1", "Expires=900"), link.split("?")[0]):
+        assert requests.get(changed, timeout=10).status_code == 403
+    assert requests.put(link, data=b"changed", timeout=10).status_code == 403
+    assert store.get("linked/a") == b"a"
+    time.sleep(2.1)  # the server counts whole seconds
+    assert requests.get(link, timeout=10).status_code == 403
+
+
+def test_links_name_the_public_endpoint() -> None:
+    """The host is signed, so the address that browsers reach must be in the link from the start."""
+    store = S3Store(
+        "bucket", "http://store:8333", access_key="a", secret_key="b", sse="AES256", public_endpoint="https://s3.test"
+    )
+    assert store.url("a/b", MINUTE, "Größe.jpg").startswith("https://s3.test/bucket/a/b?")
+    assert "filename%2A%3DUTF-8%27%27Gr%25C3%25B6%25C3%259Fe.jpg" in store.url("a/b", MINUTE, "Größe.jpg")
+    target = store.upload_target("a/b", "image/jpeg", 1000, MINUTE)
+    assert (target.method, target.url, target.headers) == ("POST", "https://s3.test/bucket", {})
+    policy = json.loads(base64.b64decode(target.fields["policy"]))
+    for condition in (
+        ["content-length-range", 0, 1000],
+        {"Content-Type": "image/jpeg"},
+        {"key": "a/b"},
+        {"x-amz-server-side-encryption": "AES256"},
+    ):
+        assert condition in policy["conditions"]
+    assert timedelta(seconds=55) < target.expires - datetime.now(UTC) <= MINUTE
+
+
+def test_a_form_uploads(tmp_path: Path) -> None:
+    """moto takes the form without checking its policy, which the test above reads."""
+    with moto_server() as server:
+        store = make_store(server.settings())
+        target = store.upload_target("direct/a.jpg", "image/jpeg", 100, MINUTE)
+        answer = requests.post(target.url, data=target.fields, files={"file": b"photo"}, timeout=10)
+        assert answer.status_code in (200, 204)
+        assert (store.get("direct/a.jpg"), store.head("direct/a.jpg").content_type) == (b"photo", "image/jpeg")
+
+
+def test_hashed() -> None:
+    stream = io.BytesIO(b"head" + b"x" * MIB)
+    stream.seek(4)
+    assert hashed(stream, MIB) == hashlib.sha256(b"x" * MIB).hexdigest()
+    assert stream.tell() == 4
+    with pytest.raises(ObjectTooLarge):
+        hashed(stream, MIB - 1)
+    assert stream.tell() == 4
+
+
+def test_settings_that_are_missing(tmp_path: Path) -> None:
+    for settings in (
+        StoreSettings(kind="filesystem", secret=SECRET),
+        StoreSettings(kind="filesystem", root=tmp_path, secret=b"short"),
+        StoreSettings(kind="s3"),
+    ):
+        with pytest.raises(ValueError, match="needs"):
+            make_store(settings)
+    assert "hush" not in repr(StoreSettings(kind="s3", secret=b"hush", secret_key="hush"))
