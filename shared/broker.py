@@ -99,7 +99,7 @@ class Publisher:
             BrokerUnavailableError: the broker does not answer.
         """
         try:
-            return int(self._redis.llen(f"{PREFIX}{queue.value}"))  # type: ignore[arg-type]
+            return int(self._redis.llen(f"{PREFIX}{queue.value}"))
         except redis.RedisError as error:
             raise BrokerUnavailableError(f"the broker does not answer ({error})") from error
 

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -81,9 +82,7 @@ class ServiceSettings(Settings):
     allow_private_urls: bool = Field(default=False, description="let source URLs lead into private networks")
 
     max_attempts: int = Field(default=3, ge=1, le=20, description="claims of one job before it is given up")
-    lease_seconds: float = Field(
-        default=15.0, ge=2, le=600, description="a worker that is silent so long has lost its job"
-    )
+    lease_seconds: float = Field(default=15.0, ge=2, le=600, description="a silent worker then loses its job")
     reconcile_seconds: float = Field(default=5.0, ge=0.2, le=60, description="between two looks for lost work")
     stranded_seconds: float = Field(default=15.0, ge=1, le=600, description="an unclaimed message is then looked for")
     task_time_limit: int = Field(default=120, ge=5, le=3600, description="seconds after which a job's process is ended")
@@ -91,9 +90,7 @@ class ServiceSettings(Settings):
     link_minutes: float = Field(default=60, gt=0, description="how long a result's link works")
     upload_minutes: float = Field(default=60, gt=0, description="how long a direct upload may take")
     rate_limit: str = Field(default="600/minute", description="requests of one key; polls are not counted")
-    max_memory_mb: int = Field(
-        default=1500, ge=200, description="a worker process above this is replaced after its job"
-    )
+    max_memory_mb: int = Field(default=1500, ge=200, description="a worker above this is replaced after its job")
 
     def sql_url(self) -> str:
         """The database's address."""
@@ -104,12 +101,15 @@ class ServiceSettings(Settings):
         if self.secret is not None:
             return self.secret.get_secret_value().encode()
         path = self.data_dir / "secret"
-        self.data_dir.mkdir(parents=True, exist_ok=True)
-        try:
-            with path.open("x", opener=_private) as file:
-                file.write(secrets.token_hex(SECRET_BYTES))
-        except FileExistsError:
-            pass
+        if not path.is_file():
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            # Whole under another name first: of several processes that start at once, one wins and all read the same.
+            mine = path.with_name(f".secret.{os.getpid()}")
+            mine.touch(mode=0o600)
+            mine.write_text(secrets.token_hex(SECRET_BYTES), encoding="ascii")
+            with suppress(FileExistsError):
+                os.link(mine, path)
+            mine.unlink()
         return path.read_bytes()
 
 
@@ -129,8 +129,3 @@ def load_service_settings() -> ServiceSettings:
         pydantic.ValidationError: a variable holds a value out of its range.
     """
     return ServiceSettings()
-
-
-def _private(path: str, flags: int) -> int:
-    """Open a file that nobody but its owner may read."""
-    return os.open(path, flags, 0o600)

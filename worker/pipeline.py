@@ -16,13 +16,10 @@ from shared.imaging.encode import encode_gain_map
 from shared.imaging.gain_map import recovery
 from shared.imaging.orientation import to_stored
 from shared.imaging.photo import Photo, PhotoError, open_photo
+from shared.options import Options
 from shared.ultrahdr import Finding, GainMapMetadata, Severity, UltraHdrError, assemble, audit, parse
 from worker.predictors import Predictor
 
-STRENGTH_MIN: Final = 0.1  # below, the file would say HDR and show none
-STRENGTH_MAX: Final = 2.0  # above, noise in the map shows
-HEADROOM_MIN: Final = 0.1  # stops
-HEADROOM_MAX: Final = 6.0  # stops: no screen shows more
 LARGE_PHOTO: Final = 4_000_000  # pixels: from here the map is stored at a quarter per side, else at half
 OFFSET: Final = 1 / 64  # linear light: keeps the ratio finite in black (Ultra HDR v1, "OffsetSDR")
 LEAST_PEAK: Final = 1 / 16  # stops: a photo in which nothing shines still needs max > min
@@ -43,30 +40,6 @@ class Outcome(StrEnum):
 
     RESTORED = "restored"
     UNCHANGED = "unchanged"
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What a caller may choose; none of it changes a pixel of the map, `replace` apart.
-
-    `strength` scales every stop; `max_headroom` (stops), where set, lowers the strength so far that the
-    map's peak stays below it.
-    """
-
-    strength: float = 1.0
-    max_headroom: float | None = None
-    replace: bool = False
-
-    def __post_init__(self) -> None:
-        if not STRENGTH_MIN <= self.strength <= STRENGTH_MAX:
-            raise RestoreError(
-                "bad_strength", f"strength {self.strength:g} is out of range: give {STRENGTH_MIN:g} to {STRENGTH_MAX:g}"
-            )
-        if self.max_headroom is not None and not HEADROOM_MIN <= self.max_headroom <= HEADROOM_MAX:
-            raise RestoreError(
-                "bad_max_headroom",
-                f"max headroom {self.max_headroom:g} is out of range: give {HEADROOM_MIN:g} to {HEADROOM_MAX:g} stops",
-            )
 
 
 @dataclass(frozen=True, slots=True)

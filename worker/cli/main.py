@@ -2,6 +2,7 @@
 
 import typer
 
+from shared.registry import ModelError
 from worker.cli.audit import audit
 from worker.cli.compare import compare
 from worker.cli.console import CliError, err, fail
@@ -9,7 +10,6 @@ from worker.cli.extract import extract
 from worker.cli.model import model
 from worker.cli.preview import preview
 from worker.cli.restore import restore
-from worker.registry import ModelError
 
 app = typer.Typer(
     name="regain",

@@ -9,12 +9,13 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from shared.errors import RestoreError
+from shared.options import STRENGTH_MAX, STRENGTH_MIN, Options
+from shared.registry import find_model
 from shared.settings import load_settings
 from worker.cli.console import FAILED, USAGE, CliError, err, fail, out, print_json, read_input, write_atomically
-from worker.pipeline import STRENGTH_MAX, STRENGTH_MIN, Options, Outcome, Result
+from worker.pipeline import Outcome, Result
 from worker.pipeline import restore as restore_photo
 from worker.predictors import Predictor, make_predictor
-from worker.registry import find_model
 
 SUFFIX = "_hdr.jpg"  # of the file that is written beside its input
 

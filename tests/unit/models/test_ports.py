@@ -11,11 +11,11 @@ from models.export import ConstantPool, export_gmnet, load_weights, widths
 from models.gmnet import THUMBNAIL, GMNet, initialise
 from models.tinygrad_backend import pooling_rows
 from models.verify import LEAST, verify
+from shared.registry import Model, ModelFile, ModelKind, read_manifest, sha256_of, shipped_folder
 from shared.settings import Backend
 from worker.predictors import make_predictor
 from worker.predictors.engine import OnnxEngine
 from worker.predictors.gmnet import HALO, GMNetPredictor, spans
-from worker.registry import Model, ModelFile, ModelKind, read_manifest, sha256_of, shipped_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
 
