@@ -285,6 +285,13 @@ def stranded(connection: Connection, queue: Queue, published_before: float, limi
     return list(connection.execute(query).scalars())
 
 
+def announce_again(connection: Connection, job_ids: Sequence[str], queue: Queue, due: float) -> None:
+    """The broker lost these jobs' messages."""
+    connection.execute(update(jobs).where(jobs.c.id.in_(job_ids)).values(published=None))
+    for job_id in job_ids:
+        announce(connection, job_id, queue, due)
+
+
 def waiting(connection: Connection, queue: Queue) -> int:
     """Jobs of a queue whose message was published and that nobody has claimed."""
     query = select(func.count()).where(

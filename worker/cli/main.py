@@ -10,6 +10,8 @@ from worker.cli.extract import extract
 from worker.cli.model import model
 from worker.cli.preview import preview
 from worker.cli.restore import restore
+from worker.cli.up import up
+from worker.cli.worker import migrate, worker
 
 app = typer.Typer(
     name="regain",
@@ -23,6 +25,9 @@ app.command()(audit)
 app.command()(compare)
 app.command()(extract)
 app.command()(preview)
+app.command()(up)
+app.command()(worker)
+app.command()(migrate)
 app.add_typer(model, name="model")
 
 
