@@ -13,6 +13,7 @@ from shared.settings import ServiceSettings
 TASK: Final = "regain.restore"  # sent by name: the API never imports the worker
 PREFIX: Final = "hdr:"  # of every key in the broker
 COOL_DOWN: Final = 2.0  # seconds without a try after the broker did not answer: requests must not wait for it
+SOFT_SHARE: Final = 5 / 6  # of the time limit: then the job is told, and has time to say so
 _CONNECT: Final = 5  # seconds
 
 
@@ -46,7 +47,7 @@ def make_celery(settings: ServiceSettings) -> Celery:
         task_reject_on_worker_lost=True,
         task_acks_on_timeout=True,
         task_time_limit=settings.task_time_limit,
-        task_soft_time_limit=max(1, settings.task_time_limit - 20),
+        task_soft_time_limit=settings.task_time_limit * SOFT_SHARE,
         task_ignore_result=True,
         task_serializer="json",
         accept_content=["json"],

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import structlog
+from celery.exceptions import SoftTimeLimitExceeded
 
 from shared.database import DatabaseUnavailableError, job_store, watch
 from shared.errors import RestoreError
@@ -49,6 +50,8 @@ def run_job(job_id: str, context: Context) -> None:
         except ModelError as error:
             # The worker's fault, not the photo's: another worker, or this one once mended, may do it.
             _failed(job, context, error.code, str(error), retryable=True)
+        except SoftTimeLimitExceeded:
+            _failed(job, context, "timed_out", "the photo took longer than a job may", retryable=True)
         except DatabaseUnavailableError as error:
             log.warning("database_unavailable", reason=str(error))  # the lease runs out and the reconciler mends it
         except Exception as error:
