@@ -3,6 +3,7 @@
 import os
 import socket
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from shared.database import Database
 from shared.object_store import ObjectStore
@@ -59,8 +60,9 @@ def is_dead(holder: str) -> bool:
         return False
     try:
         os.kill(int(pid), 0)
+        # Dead already, though its parent has not looked yet (proc(5): the state stands behind the name).
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2][1:2] == "Z"
     except ProcessLookupError:
         return True
-    except PermissionError:
-        pass  # it lives, as somebody else
-    return False
+    except OSError:
+        return False
