@@ -112,10 +112,13 @@ class Stack:
         """A control loop."""
         return self.start("worker", "--control")
 
-    def start_api(self) -> str:
-        """The API as `regain up` starts it, with a key; where it answers."""
+    def start_api(self, *, die: str | None = None) -> str:
+        """The API as `regain up` starts it; where it answers. `die`: see `tests.services.faulty_api`."""
         port = free_port()
-        process = self.start(*gunicorn(port)[1:], module="gunicorn")
+        arguments = gunicorn(port)[1:]
+        if die is not None:
+            arguments[0] = "tests.services.faulty_api:app"
+        process = self.start(*arguments, module="gunicorn", environment={"DIE": die or ""})
         url = f"http://127.0.0.1:{port}"
         wait_for(lambda: process.poll() is None and answers(url), 30)
         return url
@@ -154,6 +157,11 @@ class Stack:
         with self.database.read() as connection:
             found = [job_store.get(connection, job_id) for job_id in ids]
         return [job for job in found if job is not None]
+
+    def all_jobs(self) -> list[Job]:
+        """Every row of the tests' tenant."""
+        with self.database.read() as connection:
+            return job_store.page(connection, "tests", limit=200)
 
     def wait_running(self, job_id: str, seconds: float = 20) -> Job:
         """Until a worker is in the middle of it."""
