@@ -118,8 +118,9 @@ class Stack:
         arguments = gunicorn(port)[1:]
         if die is not None:
             arguments[0] = "tests.services.faulty_api:app"
-        process = self.start(*arguments, module="gunicorn", environment={"DIE": die or ""})
         url = f"http://127.0.0.1:{port}"
+        environment = {"DIE": die or "", "REGAIN_PUBLIC_URL": url}
+        process = self.start(*arguments, module="gunicorn", environment=environment)
         wait_for(lambda: process.poll() is None and answers(url), 30)
         return url
 
