@@ -58,6 +58,7 @@ class Client:
         *,
         original: Path | bytes | None = None,
         options: Mapping[str, Any] | None = None,
+        model: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
         wait: int = 0,
@@ -68,6 +69,8 @@ class Client:
         """
         files = {"photo": _part(photo)} | ({} if original is None else {"original": _part(original)})
         form = {name: json.dumps(value) for name, value in (("options", options), ("metadata", metadata)) if value}
+        if model is not None:
+            form["model"] = model
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         if wait:
             headers["Prefer"] = f"wait={min(wait, LONGEST_POLL)}"

@@ -228,10 +228,11 @@ def photos(tmp_path: Path) -> list[Path]:
 
 @pytest.mark.usefixtures("at_service")
 def test_submit_prints_ids(photos: list[Path], service: Loopback) -> None:
-    done = regain("submit", *photos, "--strength", "0.7")
+    done = regain("submit", *photos, "--strength", "0.7", "--model", "compact")
     assert done.returncode == 0, done.stderr
     assert [line.split()[:2] for line in done.stdout.splitlines()] == [["queued", job] for job in service.jobs]
     assert [json.loads(seen.parts["options"]) for seen in service.seen] == [{"strength": 0.7}] * 3
+    assert [seen.parts["model"] for seen in service.seen] == [b"compact"] * 3
 
 
 @pytest.mark.usefixtures("at_service")

@@ -73,7 +73,7 @@ def submit(  # noqa: PLR0913, PLR0917  (typer reads the options off the signatur
             for index, entry in enumerate(entries)
         }
         for index, entry in enumerate(entries):
-            _hand_in(client, entry, original, _asked(options, model))
+            _hand_in(client, entry, original, _asked(options), model)
             _show(progress, bars[index], entry)
             if not (wait or output or as_json):
                 _say(entry)
@@ -85,19 +85,16 @@ def submit(  # noqa: PLR0913, PLR0917  (typer reads the options off the signatur
         raise typer.Exit(FAILED)
 
 
-def _asked(options: Options, model: str | None) -> dict[str, Any]:
+def _asked(options: Options) -> dict[str, Any]:
     """What differs from the service's defaults, so that nothing is sent that an older service does not know."""
     defaults = Options()
-    asked: dict[str, Any] = {} if model is None else {"model": model}
-    for name in ("strength", "max_headroom", "replace"):
-        if getattr(options, name) != getattr(defaults, name):
-            asked[name] = getattr(options, name)
-    return asked
+    names = ("strength", "max_headroom", "replace")
+    return {name: getattr(options, name) for name in names if getattr(options, name) != getattr(defaults, name)}
 
 
-def _hand_in(client: Client, entry: Entry, original: Path | None, options: dict[str, Any]) -> None:
+def _hand_in(client: Client, entry: Entry, original: Path | None, options: dict[str, Any], model: str | None) -> None:
     try:
-        entry.job = client.submit(entry.photo, original=original, options=options)
+        entry.job = client.submit(entry.photo, original=original, options=options, model=model)
     except ClientError as error:
         if error.status in {0, 401, 403} and error.code != "file":
             raise  # the next photo would fare no better
