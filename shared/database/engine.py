@@ -2,7 +2,7 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -35,19 +35,20 @@ class Database:
         return self._engine
 
     @contextmanager
-    def begin(self, lock: str | None = None) -> Iterator[Connection]:
+    def begin(self, lock: str | None = None, *, also: Collection[str] = ()) -> Iterator[Connection]:
         """A transaction that writes; committed at the end, rolled back by any exception.
 
         `lock` names something outside the database (an object's key) that no other transaction with the same
-        name may touch meanwhile. SQLite has one writer at a time anyway.
+        name may touch meanwhile; `also` names more of them. SQLite has one writer at a time anyway.
 
         Raises:
             DatabaseUnavailableError: no connection, or the lock was not to be had in time.
         """
         with self._faults(), self.engine.begin() as connection:
-            if lock is not None and not self.is_sqlite:
-                number = int.from_bytes(hashlib.sha256(lock.encode()).digest()[:8], "big", signed=True)
-                connection.execute(text("select pg_advisory_xact_lock(:number)"), {"number": number})
+            if not self.is_sqlite:
+                # In one order for everybody, or two transactions could wait for each other.
+                for number in sorted({_lock_number(name) for name in (lock, *also) if name is not None}):
+                    connection.execute(text("select pg_advisory_xact_lock(:number)"), {"number": number})
             yield connection
 
     @contextmanager
@@ -81,6 +82,10 @@ class Database:
             if error.connection_invalidated:
                 raise DatabaseUnavailableError(f"the connection to the database broke ({error.orig})") from error
             raise
+
+
+def _lock_number(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
 
 
 def _postgresql(url: Any) -> Engine:
