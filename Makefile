@@ -11,12 +11,15 @@ UV := $(BIN)/uv pip compile --quiet --no-header --no-emit-index-url --no-emit-fi
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: .venv/.ready ## Restore a photo (PHOTO=…, else one rendered here) and print where it is and its audit
+demo: .venv/.ready ## Start the service, run a photo through it (PHOTO=…, or one rendered here), audit the result
 	@mkdir -p out
 	@photo="$(PHOTO)"; if [[ -z $$photo ]]; then photo=out/demo.jpg; $(BIN)/python infra/render_demo.py $$photo; fi; \
 	name=$$(basename "$${photo%.*}"); \
-	$(BIN)/regain restore "$$photo" -o "out/$${name}_hdr.jpg" && \
+	$(BIN)/python -m infra.demo "$$photo" out && \
 	if [[ -f out/$${name}_hdr.jpg ]]; then $(BIN)/regain audit "out/$${name}_hdr.jpg"; fi
+
+up: .venv/.ready ## Start the service on this machine (PORT=8000); Ctrl-C stops it
+	$(BIN)/regain up --port $(or $(PORT),8000)
 
 test: .venv/.ready ## Run every test; what needs an absent reader is skipped and listed
 	$(BIN)/python -m pytest
@@ -54,6 +57,9 @@ type: .venv/.ready ## Types, strictly
 fuzz: .venv/.ready ## Feed 20,000 mutated files to the codec
 	$(BIN)/python -m tests.fuzz.mutate --count 20000 --seed 1
 
+load: .venv/.ready ## Rates, waits and scaling of the service on this machine
+	$(BIN)/python -m tests.load.service
+
 image-size: .venv/.ready ## Size on disk, in MB, of an environment with what ships and nothing else
 	rm -rf out/runtime && $(PYTHON) -m venv --without-pip out/runtime
 	$(BIN)/pip --disable-pip-version-check --python out/runtime/bin/python install --quiet --require-hashes -r requirements/runtime.txt
@@ -70,4 +76,4 @@ verify-model: .venv/.ready ## Prove ONNX Runtime, its tiles and tinygrad against
 scenes: .venv/.ready ## What the map does with skies, lamps, windows and white paper
 	$(BIN)/python -m models.scenes
 
-.PHONY: help demo test setup system-deps lock lint type fuzz image-size evaluate verify-model scenes
+.PHONY: help demo up test setup system-deps lock lint type fuzz load image-size evaluate verify-model scenes

@@ -4,11 +4,14 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import requests
 
 from shared.jobs import Job, JobStatus
+from tests.golden.recipe import photo
 from tests.services.stack import Stack, kill_group, wait_for
 
 
@@ -142,3 +145,54 @@ def test_two_control_loops_and_one_dies(stack: Stack, repaired: Callable[[str, f
     begun = time.monotonic()
     assert all_succeeded(stack, stack.wait_final(ids, 60))
     repaired("leading control loop killed, its work goes on after", time.monotonic() - begun)
+
+
+@pytest.mark.parametrize("point", ["commit", "publish"])
+def test_the_api_killed_after_it_committed(stack: Stack, point: str, repaired: Callable[[str, float], None]) -> None:
+    stack.start_control()
+    stack.start_worker()
+    headers = {"Authorization": f"Bearer {stack.api_key()}", "Idempotency-Key": "once"}
+    url = stack.start_api(die=point)
+    with pytest.raises(requests.ConnectionError):
+        submit(url, headers)
+    begun = time.monotonic()
+    (job,) = stack.all_jobs()  # accepted, though its owner was never told
+    assert all_succeeded(stack, stack.wait_final([job.id], 40))
+    repaired(f"API killed at {point}, job done after", time.monotonic() - begun)
+    answer = submit(stack.start_api(), headers)
+    assert answer.headers["Idempotent-Replayed"] == "true"
+    assert answer.json()["id"] == job.id
+    assert len(stack.all_jobs()) == 1
+
+
+def test_the_api_killed_before_it_committed(stack: Stack) -> None:
+    stack.start_control()
+    stack.start_worker()
+    headers = {"Authorization": f"Bearer {stack.api_key()}"}
+    with pytest.raises(requests.ConnectionError):
+        submit(stack.start_api(die="object"), headers)
+    assert stack.all_jobs() == []  # nothing was accepted, and nothing stands in the way of the next try
+    answer = submit(stack.start_api(), headers)
+    assert all_succeeded(stack, stack.wait_final([answer.json()["id"]], 40))
+    assert len(stack.all_jobs()) == 1
+
+
+def test_twenty_identical_submits_at_once_are_one_job(stack: Stack) -> None:
+    stack.start_control()
+    stack.start_worker()
+    headers = {"Authorization": f"Bearer {stack.api_key()}"}
+    url = stack.start_api()
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _: submit(url, headers), range(20)))
+    assert {answer.status_code for answer in answers} <= {200, 202}
+    (job,) = stack.all_jobs()
+    assert {answer.json()["id"] for answer in answers} == {job.id}
+    assert sum(not answer.json()["deduplicated"] for answer in answers) == 1
+    (done,) = stack.wait_final([job.id], 40)
+    assert all_succeeded(stack, [done])
+    assert done.attempt == 1
+
+
+def submit(url: str, headers: dict[str, str]) -> requests.Response:
+    """One photo, as a caller does."""
+    return requests.post(f"{url}/v1/jobs", headers=headers, files={"photo": ("a.jpg", photo())}, timeout=30)

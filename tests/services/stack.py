@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Self
 
 import redis
+import requests
 
 from shared.broker import BrokerUnavailableError, Publisher
-from shared.database import job_store, migrate
+from shared.database import job_store, key_store, migrate
+from shared.database.key_store import Scope
 from shared.jobs import Job, JobStatus, Queue
 from shared.service import open_database, open_store
 from shared.settings import ServiceSettings
 from tests.golden.recipe import photo
-from worker.embedded import embedded_broker
+from worker.cli.up import gunicorn
+from worker.embedded import embedded_broker, free_port
 
 ROOT = Path(__file__).parents[2]
 # Short spans, so that a repair takes seconds: lease, looks, and (three times the limit) the broker's own patience.
@@ -81,11 +84,13 @@ class Stack:
         self.server.kill()
         self.server.wait()
 
-    def start(self, *arguments: str, module: str = "worker.cli.main") -> subprocess.Popen[bytes]:
+    def start(
+        self, *arguments: str, module: str = "worker.cli.main", environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
         """Start one process of the service in a group of its own."""
         process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
-            env=self._environment,
+            env={**self._environment, **(environment or {})},
             cwd=ROOT,
             stdout=self.log,
             stderr=self.log,
@@ -94,16 +99,35 @@ class Stack:
         self.processes.append(process)
         return process
 
-    def start_worker(self) -> subprocess.Popen[bytes]:
+    def start_worker(self, **environment: str) -> subprocess.Popen[bytes]:
         """A worker whose photos may misbehave, see `tests.services.faulty_worker`; returns once it serves."""
         before = self._workers()
-        process = self.start("--queues", "interactive,bulk", module="tests.services.faulty_worker")
+        process = self.start(
+            "--queues", "interactive,bulk", module="tests.services.faulty_worker", environment=environment
+        )
         wait_for(lambda: len(self._workers()) > len(before), 30)
         return process
 
     def start_control(self) -> subprocess.Popen[bytes]:
         """A control loop."""
         return self.start("worker", "--control")
+
+    def start_api(self, *, die: str | None = None) -> str:
+        """The API as `regain up` starts it; where it answers. `die`: see `tests.services.faulty_api`."""
+        port = free_port()
+        arguments = gunicorn(port)[1:]
+        if die is not None:
+            arguments[0] = "tests.services.faulty_api:app"
+        url = f"http://127.0.0.1:{port}"
+        environment = {"DIE": die or "", "REGAIN_PUBLIC_URL": url}
+        process = self.start(*arguments, module="gunicorn", environment=environment)
+        wait_for(lambda: process.poll() is None and answers(url), 30)
+        return url
+
+    def api_key(self, *scopes: Scope, tenant: str = "tests") -> str:
+        """A new key; every scope unless some are named."""
+        with self.database.begin() as connection:
+            return key_store.create(connection, tenant, "test", scopes or tuple(Scope))[1]
 
     def submit(self, *behaviours: str) -> list[str]:
         """One job a behaviour: `plain`, `slow`, `poison`."""
@@ -134,6 +158,11 @@ class Stack:
         with self.database.read() as connection:
             found = [job_store.get(connection, job_id) for job_id in ids]
         return [job for job in found if job is not None]
+
+    def all_jobs(self) -> list[Job]:
+        """Every row of the tests' tenant."""
+        with self.database.read() as connection:
+            return job_store.page(connection, "tests", limit=200)
 
     def wait_running(self, job_id: str, seconds: float = 20) -> Job:
         """Until a worker is in the middle of it."""
@@ -178,6 +207,14 @@ def marked(jpeg: bytes, words: str) -> bytes:
     """The photo with a comment segment behind its SOI."""
     comment = words.encode()
     return jpeg[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + jpeg[2:]
+
+
+def answers(url: str) -> bool:
+    """Whether the API is alive."""
+    try:
+        return requests.get(f"{url}/healthz", timeout=2).ok
+    except requests.RequestException:
+        return False
 
 
 def kill_group(process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGKILL) -> None:
