@@ -10,8 +10,8 @@ from api import contract
 from api.jobs import find
 from api.schemas import JobPath
 from api.services import services
-from api.views import job_view
 from api.waiting import Waiting
+from shared.job_view import job_view
 from shared.jobs import Job
 
 HEARTBEAT: Final = 10.0  # seconds: proxies close what is silent

@@ -17,9 +17,9 @@ from api.limits import check_quota
 from api.problems import ProblemError
 from api.schemas import JobList, JobPath, JobView, ListQuery, ShowQuery, SubmitBody, SubmitForm
 from api.services import services
-from api.views import job_view
 from api.waiting import MAX_SECONDS
 from shared.database import job_store
+from shared.job_view import job_view
 from shared.jobs import Job, JobStatus
 from shared.object_store import ObjectNotFound
 from shared.removal import remove_job

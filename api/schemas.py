@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from shared.jobs import JobStatus, Queue, Stage
 from shared.options import HEADROOM_MAX, HEADROOM_MIN, STRENGTH_MAX, STRENGTH_MIN
+from shared.signing import WHSEC_FORM
 
 MAX_WAIT: Final = 60  # seconds
 MAX_RETENTION: Final = 24 * 366  # hours
@@ -72,15 +73,31 @@ class S3Source(Strict):
 Source = UploadSource | UrlSource | S3Source
 
 
-WebhookEvent = Literal["running", "succeeded", "failed", "canceled", "dead"]
+WebhookUrl = Annotated[str, StringConstraints(max_length=2000, pattern=r"^https?://[^\x00-\x20\x7f]+$")]
+WebhookEvent = Literal[
+    "job.queued",
+    "job.running",
+    "job.progress",
+    "job.succeeded",
+    "job.failed",
+    "job.canceled",
+    "batch.progress",
+    "batch.completed",
+]
 
 
 class WebhookBody(Strict):
     """Who is told of this job."""
 
-    url: Annotated[str, StringConstraints(max_length=2000, pattern=r"^https?://[^\x00-\x20\x7f]+$")]
+    url: WebhookUrl
     events: list[WebhookEvent] = Field(
-        default=["succeeded", "failed", "canceled", "dead"], min_length=1, max_length=len(get_args(WebhookEvent))
+        default=["job.succeeded", "job.failed", "job.canceled"],
+        min_length=1,
+        max_length=len(get_args(WebhookEvent)),
+        description="by default how the job ended; a dead job is told of as job.failed",
+    )
+    secret: Annotated[str, StringConstraints(pattern=WHSEC_FORM)] | None = Field(
+        default=None, description="signs instead of GET /v1/webhooks/secret; whsec_ and base64; never shown again"
     )
 
 

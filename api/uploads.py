@@ -10,10 +10,10 @@ from api.auth import tenant
 from api.intake import json_body
 from api.schemas import UploadBody, UploadView
 from api.services import services
-from api.views import stamp
 from shared.database import job_store, request_store
 from shared.database.request_store import Upload
 from shared.imaging.photo import MAX_BYTES
+from shared.job_view import stamp
 
 uploads = contract.group("uploads")
 _BODY = contract.body({"application/json": contract.register(uploads, UploadBody)})

@@ -11,6 +11,7 @@ from shared.jobs import Queue
 from shared.settings import ServiceSettings
 
 TASK: Final = "regain.restore"  # sent by name: the API never imports the worker
+DELIVER: Final = "regain.deliver"
 PREFIX: Final = "hdr:"  # of every key in the broker
 COOL_DOWN: Final = 2.0  # seconds without a try after the broker did not answer: requests must not wait for it
 SOFT_SHARE: Final = 5 / 6  # of the time limit: then the job is told, and has time to say so
@@ -86,6 +87,14 @@ class Publisher:
             BrokerUnavailableError: the broker did not take it.
         """
         self._send(TASK, job_id, queue)
+
+    def publish_delivery(self, delivery_id: str) -> None:
+        """Send the message that a webhook is due.
+
+        Raises:
+            BrokerUnavailableError: the broker did not take it.
+        """
+        self._send(DELIVER, delivery_id, Queue.WEBHOOKS)
 
     def ping(self, queue: Queue, seconds: float) -> None:
         """Ask whoever serves a queue for a sign of life; the question is void after `seconds`.

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
 
@@ -39,6 +40,7 @@ class Answer:
     status: int
     excerpt: str  # the first EXCERPT_BYTES of the body
     seconds: float
+    retry_after: float | None = None  # seconds that the receiver wants to be left alone
 
 
 def fetch(url: str, limit: int, *, timeout: float = FETCH_SECONDS, allow_private: bool = False) -> Download:
@@ -87,7 +89,8 @@ def post(
         except (requests.RequestException, HTTPError, OSError):
             pass  # cut off, or out of time: the status has been said
         text = excerpt[:EXCERPT_BYTES].decode(errors="replace")
-        return Answer(response.status_code, text, time.monotonic() - start)
+        wait = _retry_after(response.headers.get("Retry-After", ""))
+        return Answer(response.status_code, text, time.monotonic() - start, wait)
 
 
 @contextmanager
@@ -136,6 +139,16 @@ def _translated(host: str, deadline: Deadline) -> Iterator[None]:
         raise _unreachable(host, "no such name, no connection, or it broke off") from error
     if deadline.passed:  # where a body ends with its connection, our own cut looks like its end
         raise _too_slow(host, deadline)
+
+
+def _retry_after(text: str) -> float | None:
+    """RFC 9110, 10.2.3: seconds, or a date; None where it is neither."""
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None
 
 
 def _timed_out(error: Exception) -> bool:

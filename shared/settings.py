@@ -79,7 +79,9 @@ class ServiceSettings(Settings):
     s3_path_style: bool = Field(default=True)
     s3_sse: str | None = Field(default=None, description="server-side encryption, for example AES256")
     source_buckets: tuple[str, ...] = Field(default=(), description="buckets that jobs may name as their source")
-    allow_private_urls: bool = Field(default=False, description="let source URLs lead into private networks")
+    allow_private_urls: bool = Field(
+        default=False, description="let source and webhook URLs lead into private networks"
+    )
 
     max_attempts: int = Field(default=3, ge=1, le=20, description="claims of one job before it is given up")
     lease_seconds: float = Field(default=15.0, ge=2, le=600, description="a silent worker then loses its job")
@@ -91,6 +93,16 @@ class ServiceSettings(Settings):
     upload_minutes: float = Field(default=60, gt=0, description="how long a direct upload may take")
     rate_limit: str = Field(default="600/minute", description="requests of one key; polls are not counted")
     max_memory_mb: int = Field(default=1500, ge=200, description="a worker above this is replaced after its job")
+
+    webhook_seconds: float = Field(default=10.0, ge=0.5, le=60, description="that a webhook's receiver has to answer")
+    webhook_schedule: tuple[float, ...] = Field(
+        default=(0, 5, 300, 1800, 7200, 18000, 36000, 36000),
+        min_length=1,
+        description="seconds before each try of a webhook, the first one counted",
+    )
+    webhook_concurrency: int = Field(default=8, ge=2, le=64, description="webhooks that one worker sends at once")
+    webhook_disable_hours: float = Field(default=72, gt=0, description="an endpoint that only fails is then disabled")
+    webhook_history_days: float = Field(default=30, gt=0, description="how long events can be delivered again")
 
     def sql_url(self) -> str:
         """The database's address."""

@@ -15,6 +15,7 @@ from shared.database import Database, DatabaseUnavailableError, watch
 from shared.object_store import StoreError
 from shared.service import open_database, open_store
 from shared.settings import ServiceSettings
+from worker import webhooks
 from worker.context import holder_name
 from worker.dispatcher import dispatch
 from worker.reconciler import SERVED, Reconciler
@@ -43,10 +44,12 @@ def control(settings: ServiceSettings, stop: threading.Event) -> None:
     reconciler = Reconciler(database, publisher, settings)
     duties = [
         Duty(TICK, lambda: dispatch(database, publisher)),
+        Duty(TICK, lambda: webhooks.announce_due(database, publisher, settings)),
         Duty(settings.reconcile_seconds, reconciler.look),
         Duty(PING / 2, lambda: _ask_for_signs(database, publisher)),
         Duty(SWEEP, lambda: sweep(database, store)),
         Duty(ORPHANS, lambda: sweep_orphans(database, store)),
+        Duty(ORPHANS, lambda: webhooks.purge(database, settings)),
     ]
     holder = holder_name(os.getpid())
     leading = False

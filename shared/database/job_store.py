@@ -12,12 +12,21 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from shared.database import webhook_store
 from shared.database.counting import count
 from shared.database.tables import jobs, outbox
+from shared.events import EventType
+from shared.job_view import job_view
 from shared.jobs import PERCENT, TRANSITIONS, Job, JobStatus, Queue, Stage
 
 PAGE_LIMIT: Final = 200  # jobs in one page
 _FIELDS: Final = tuple(Job.__dataclass_fields__)
+_EVENTS: Final = {
+    JobStatus.QUEUED: EventType.JOB_QUEUED,
+    JobStatus.SUCCEEDED: EventType.JOB_SUCCEEDED,
+    JobStatus.FAILED: EventType.JOB_FAILED,
+    JobStatus.DEAD: EventType.JOB_FAILED,  # to whoever waits it is the same; the status says which
+}
 
 
 def new_id() -> str:
@@ -40,6 +49,7 @@ def add(connection: Connection, job: Job, fingerprint: str | None) -> bool:
     if not job.is_final:
         announce(connection, job.id, job.queue, due=job.created)
     count(connection, "submitted", job.queue.value)
+    _tell(connection, _EVENTS[job.status], job, job.created)
     return True
 
 
@@ -120,7 +130,9 @@ def claim(connection: Connection, job_id: str, holder: str, lease: float, now: f
         percent=0,
         updated=now,
     )
-    return get(connection, job_id) if changed else None
+    if (job := get(connection, job_id) if changed else None) is not None:
+        _tell(connection, EventType.JOB_RUNNING, job, now)
+    return job
 
 
 def take_over(connection: Connection, job_id: str, dead_holder: str, now: float) -> bool:
@@ -137,7 +149,10 @@ def renew(connection: Connection, job: Job, lease: float, now: float) -> bool:
 
 def report_stage(connection: Connection, job: Job, stage: Stage, now: float, lease: float) -> bool:
     """Say what is being done, and keep the lease."""
-    return _set(connection, _held(job), stage=stage, percent=PERCENT[stage], updated=now, lease_until=now + lease)
+    changed = _set(connection, _held(job), stage=stage, percent=PERCENT[stage], updated=now, lease_until=now + lease)
+    if changed:
+        _tell(connection, EventType.JOB_PROGRESS, job, now)
+    return changed
 
 
 def succeed(  # noqa: PLR0913  (what a finished job is)
@@ -213,6 +228,8 @@ def cancel(connection: Connection, job_id: str, now: float) -> bool:
     if changed:
         connection.execute(delete(outbox).where(outbox.c.job == job_id))
         count(connection, "finished", JobStatus.CANCELED.value)
+        if (job := get(connection, job_id)) is not None:
+            _tell(connection, EventType.JOB_CANCELED, job, now)
     return changed
 
 
@@ -227,10 +244,9 @@ def retry(connection: Connection, job_id: str, now: float) -> bool:
             changed = _set(connection, where, status=JobStatus.QUEUED, attempt=0, percent=0, updated=now, **fresh)
     except IntegrityError:
         return False  # the same submission lives on as another job
-    if changed:
-        job = get(connection, job_id)
-        if job is not None:
-            announce(connection, job.id, job.queue, due=now)
+    if changed and (job := get(connection, job_id)) is not None:
+        announce(connection, job.id, job.queue, due=now)
+        _tell(connection, EventType.JOB_QUEUED, job, now)
     return changed
 
 
@@ -358,7 +374,17 @@ def _finish(connection: Connection, job: Job, status: JobStatus, now: float, **v
     changed = _set(connection, _held(job), status=status, expires=_expiry(now), **ended, **values)
     if changed:
         count(connection, "finished", status.value)
+        _tell(connection, _EVENTS[status], job, now)
     return changed
+
+
+def _tell(connection: Connection, kind: EventType, job: Job, now: float) -> None:
+    """Leave the event for webhooks, if any wants it; `job` may be older than its row."""
+
+    def view() -> dict[str, Any]:
+        return job_view(job_of(connection.execute(select(jobs).where(jobs.c.id == job.id)).one()))
+
+    webhook_store.tell(connection, kind, job.tenant, view, now, webhook=job.webhook, job=job.id)
 
 
 def _expiry(now: float) -> Any:

@@ -120,6 +120,65 @@ api_keys: Final = Table(
     Column("daily_quota", Integer),
 )
 
+webhook_endpoints: Final = Table(
+    "webhook_endpoints",
+    tables,
+    Column("id", String(32), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("events", JSON, nullable=False),  # what it wants; an empty list: everything
+    Column("description", String(255)),
+    Column("secret", String(128), nullable=False),  # as it is: every try is signed with it
+    Column("previous_secret", String(128)),  # signs as well until previous_until
+    Column("previous_until", Double),
+    Column("created", Double, nullable=False),
+    Column("updated", Double, nullable=False),
+    Column("disabled", Double),
+    Column("disabled_reason", Text),
+    Column("failing_since", Double),  # the first failure after the last success
+    Index("ix_webhook_endpoints_tenant", "tenant"),
+)
+
+events: Final = Table(
+    "events",
+    tables,
+    Column("id", String(40), primary_key=True),  # `msg_` and 32 hex digits; what receivers tell copies by
+    Column("tenant", String(64), nullable=False),
+    Column("type", String(32), nullable=False),
+    Column("job", String(32)),
+    Column("created", Double, nullable=False),
+    Column("data", JSON, nullable=False),
+    Index("ix_events_created", "created"),
+)
+
+webhook_deliveries: Final = Table(
+    "webhook_deliveries",
+    tables,
+    Column("id", String(32), primary_key=True),
+    Column("event", String(40), nullable=False),
+    Column("tenant", String(64), nullable=False),
+    Column("endpoint", String(32)),  # empty: the job's own webhook, whose URL and secret stand here
+    Column("url", Text),
+    Column("secret", String(128)),
+    Column("receiver", String(32), nullable=False),  # the endpoint, or a job's host: what is alive or dead together
+    Column("status", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due", Double),  # of the next try; empty once nothing more will happen
+    Column("announced_until", Double),  # a message is on its way
+    Column("lease_until", Double),  # a worker is at it
+    Column("code", Integer),  # what the receiver answered last
+    Column("seconds", Double),
+    Column("excerpt", Text),
+    Column("error", Text),  # why the last try failed
+    Column("created", Double, nullable=False),
+    Column("updated", Double, nullable=False),
+    Index("ix_webhook_deliveries_due", "status", "due"),
+    Index("ix_webhook_deliveries_receiver", "status", "receiver", "due"),
+    Index("ix_webhook_deliveries_endpoint", "endpoint", "created", "id"),
+    Index("ix_webhook_deliveries_event", "event"),
+    Index("ix_webhook_deliveries_created", "created"),
+)
+
 locks: Final = Table(
     "locks",
     tables,

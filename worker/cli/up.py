@@ -79,6 +79,8 @@ def _start(supervisor: Supervisor, settings: ServiceSettings, port: int, workers
         queues = "interactive" if index == 0 and workers > 1 else "interactive,bulk"
         command = [*python, "worker.cli.main", "worker", "--queues", queues]
         supervisor.add(Child(f"worker-{index + 1}", command, environment))
+    command = [*python, "worker.cli.main", "worker", "--queues", "webhooks"]
+    supervisor.add(Child("webhooks", command, environment))
     supervisor.add(Child("control", [*python, "worker.cli.main", "worker", "--control"], environment))
     supervisor.add(
         Child("api", [*python, *gunicorn(port)], environment), lambda: _answers(settings.public_url), seconds=60

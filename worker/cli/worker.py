@@ -4,6 +4,7 @@ import os
 from typing import Annotated
 
 import typer
+from celery import Celery
 
 from shared.broker import BrokerUnavailableError
 from shared.database import DatabaseUnavailableError
@@ -18,7 +19,9 @@ from worker.control import run_until_signal
 
 def worker(
     queues: Annotated[str, typer.Option(help="queues to serve, by comma")] = "interactive,bulk",
-    concurrency: Annotated[int, typer.Option(min=1, max=64, help="processes; each holds a model")] = 1,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, max=64, help="processes, each with a model (1); for webhooks, threads (8)")
+    ] = None,
     control: Annotated[bool, typer.Option("--control", help="run the control loop instead of taking jobs")] = False,
 ) -> None:
     """Take jobs from the broker, or (--control) keep them moving."""
@@ -33,15 +36,28 @@ def worker(
     unknown = sorted(set(queues.split(",")) - {queue.value for queue in Queue})
     if unknown:
         raise CliError(f"no queue named {', '.join(unknown)}; known: {', '.join(queue.value for queue in Queue)}")
+    sends = queues == Queue.WEBHOOKS.value
+    if not sends and Queue.WEBHOOKS.value in queues.split(","):
+        raise CliError("webhooks wait for strangers: give them a worker of their own, --queues webhooks")
     if settings.redis_url is None:
         raise CliError("no broker: set REDIS_URL, or start everything with `regain up`")
-    from worker.tasks import app  # noqa: PLC0415  (reads the settings when imported)
+    # Imported here: both read the settings at once.
+    if sends:
+        from worker.webhook_tasks import app  # noqa: PLC0415
 
+        _serve(app, queues, "threads", concurrency or settings.webhook_concurrency)
+    else:
+        from worker.tasks import app  # noqa: PLC0415
+
+        _serve(app, queues, "prefork", concurrency or 1)
+
+
+def _serve(app: Celery, queues: str, pool: str, concurrency: int) -> None:
     app.worker_main(
         [
             "--quiet",
             "worker",
-            "--pool=prefork",
+            f"--pool={pool}",
             f"--concurrency={concurrency}",
             f"--queues={queues}",
             f"--hostname={queues.replace(',', '-')}-{os.getpid()}@%h",

@@ -1,4 +1,4 @@
-"""A job's row as JSON."""
+"""A job's row as JSON: the one shape that the API answers with and that webhooks carry."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -7,7 +7,7 @@ from shared.jobs import Job
 
 
 def job_view(job: Job, *, deduplicated: bool = False) -> dict[str, Any]:
-    """A job as callers see it; the shape is schemas.JobView, built by hand because polls are many."""
+    """A job as callers see it, its links as paths; built by hand because polls are many."""
     here = f"/v1/jobs/{job.id}"
     return {
         "id": job.id,
