@@ -94,7 +94,7 @@ def post(
 
 
 @contextmanager
-def _answered(  # noqa: PLR0913 - private to the two above
+def _answered(  # noqa: PLR0913, PLR0917 - private to the two above
     method: str,
     url: str,
     host: str,

@@ -97,7 +97,7 @@ class _TimedAdapter(HTTPAdapter):
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
         deadline, made = self._deadline, pool.ConnectionCls
 
-        class Watched(made):  # type: ignore[misc, valid-type] - HTTP or HTTPS, as the pool is
+        class Watched(made):  # type: ignore[misc, valid-type]  # HTTP or HTTPS, as the pool is
             def _new_conn(self) -> socket.socket:
                 connection: socket.socket = super()._new_conn()
                 deadline.watch(connection)
@@ -107,7 +107,7 @@ class _TimedAdapter(HTTPAdapter):
         return pool
 
 
-class _PublicAdapter(_TimedAdapter, IPFilterAdapter):  # type: ignore[misc] - the library has no types
+class _PublicAdapter(_TimedAdapter, IPFilterAdapter):  # type: ignore[misc]  # the library has no types
     """Connects to public addresses alone."""
 
     def build_connection_pool_key_attributes(self, *args: Any, **kwargs: Any) -> Any:

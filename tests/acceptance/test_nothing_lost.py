@@ -12,6 +12,8 @@ import requests
 
 from shared.jobs import Job, JobStatus
 from tests.golden.recipe import photo
+from tests.services.postgres import postgres_server
+from tests.services.s3 import ACCESS_KEY, BUCKET, SECRET_KEY, S3Server, nanio_server
 from tests.services.stack import Stack, kill_group, wait_for
 
 
@@ -19,6 +21,30 @@ from tests.services.stack import Stack, kill_group, wait_for
 def stack(tmp_path: Path) -> Iterator[Stack]:
     with Stack(tmp_path) as running:
         yield running
+
+
+@pytest.fixture(params=["embedded", "deployed"])
+def both(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
+    """The embedded parts, and then a real PostgreSQL with a server that speaks S3."""
+    if request.param == "embedded":
+        with Stack(tmp_path) as running:
+            yield running
+        return
+    (tmp_path / "s3").mkdir()
+    with postgres_server() as url, nanio_server(tmp_path / "s3") as s3, Stack(tmp_path, deployed(url, s3)) as running:
+        yield running
+
+
+def deployed(url: str, s3: S3Server) -> dict[str, str]:
+    """The settings of a service over PostgreSQL and S3."""
+    return {
+        "REGAIN_DATABASE_URL": url,
+        "REGAIN_STORE": "s3",
+        "REGAIN_S3_BUCKET": BUCKET,
+        "REGAIN_S3_ENDPOINT": s3.endpoint,
+        "REGAIN_S3_ACCESS_KEY": ACCESS_KEY,
+        "REGAIN_S3_SECRET_KEY": SECRET_KEY,
+    }
 
 
 @pytest.fixture
@@ -41,7 +67,8 @@ def all_succeeded(stack: Stack, jobs: list[Job]) -> bool:
     return True
 
 
-def test_a_worker_killed_in_mid_job(stack: Stack, repaired: Callable[[str, float], None]) -> None:
+def test_a_worker_killed_in_mid_job(both: Stack, repaired: Callable[[str, float], None]) -> None:
+    stack = both
     stack.start_control()
     worker = stack.start_worker()
     (job_id,) = stack.submit("slow")
@@ -91,7 +118,8 @@ def test_the_broker_killed(stack: Stack, repaired: Callable[[str, float], None])
     repaired("broker killed, back after 2 s, all done after", time.monotonic() - begun)
 
 
-def test_the_broker_wiped_in_mid_run(stack: Stack, repaired: Callable[[str, float], None]) -> None:
+def test_the_broker_wiped_in_mid_run(both: Stack, repaired: Callable[[str, float], None]) -> None:
+    stack = both
     stack.start_control()
     stack.start_worker()
     ids = stack.submit("slow", *["plain"] * 20)
@@ -177,7 +205,8 @@ def test_the_api_killed_before_it_committed(stack: Stack) -> None:
     assert len(stack.all_jobs()) == 1
 
 
-def test_twenty_identical_submits_at_once_are_one_job(stack: Stack) -> None:
+def test_twenty_identical_submits_at_once_are_one_job(both: Stack) -> None:
+    stack = both
     stack.start_control()
     stack.start_worker()
     headers = {"Authorization": f"Bearer {stack.api_key()}"}
