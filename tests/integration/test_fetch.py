@@ -138,7 +138,6 @@ def test_bad_urls(url: str) -> None:
         "240.0.0.1",
         "255.255.255.255",
         "localhost",
-        "①②⑦.⓪.⓪.①",
     ],
 )
 def test_addresses_inside_a_network_are_blocked(web: BadWeb, host: str) -> None:
@@ -149,6 +148,14 @@ def test_addresses_inside_a_network_are_blocked(web: BadWeb, host: str) -> None:
         assert (error.code, error.retryable) == ("blocked_address", False)
         with pytest.raises(FetchError, match="inside a network"):
             post(f"{scheme}://{host}:{port}/photo", b"", {})
+    assert web.seen == []
+
+
+def test_digits_in_disguise_are_no_host(web: BadWeb) -> None:
+    web.seen.clear()
+    port = web.url.rsplit(":", 1)[1]
+    error = refused(f"http://①②⑦.⓪.⓪.①:{port}/photo", allow_private=False)
+    assert (error.code, error.retryable) == ("bad_url", False)
     assert web.seen == []
 
 
