@@ -178,7 +178,7 @@ class Client:
     def _result_call(self, job_id: str, part: str | None) -> Call:
         if part is not None and part not in PARTS:
             raise ClientError("bad_part", 0, f"a result has no {part!r}; give one of {', '.join(sorted(PARTS))}")
-        return Call("GET", f"{_path(job_id)}/result" + (f"/{part}" if part else ""))
+        return Call("GET", f"{_path(job_id)}/{part or 'result'}")
 
 
 def _path(job_id: str) -> str:

@@ -91,9 +91,10 @@ def test_the_key_stays_with_the_service_that_redirects(client: Client, service: 
         sizes: list[tuple[int, int | None]] = []
         target = tmp_path / "new" / "result.jpg"
         assert client.download(job.id, target, on_bytes=lambda done, size: sizes.append((done, size))) == len(RESULT)
-        assert target.read_bytes() == client.result(job.id) == RESULT
+        assert target.read_bytes() == client.result(job.id) == client.result(job.id, "gainmap") == RESULT
+        assert service.seen[-1].path == f"/v1/jobs/{job.id}/gainmap"
         assert sizes[-1] == (len(RESULT), len(RESULT))
-        assert [seen.path for seen in store.seen] == ["/object"] * 2
+        assert [seen.path for seen in store.seen] == ["/object"] * 3
         assert not any("authorization" in seen.headers for seen in store.seen)
 
 

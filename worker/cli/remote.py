@@ -16,6 +16,7 @@ from shared.settings import load_client_settings
 from worker.cli.console import FAILED, CliError, err, out, print_json
 from worker.cli.restore import SUFFIX
 
+ID_WIDTH = 32  # characters
 _COLOURS = {JobStatus.SUCCEEDED: "green", JobStatus.FAILED: "bold red", JobStatus.DEAD: "bold red"}
 _JobId = Annotated[str, typer.Argument(metavar="ID", help="a job's id, as `regain submit` printed it")]
 _Json = Annotated[bool, typer.Option("--json", help="print as JSON")]
@@ -86,7 +87,8 @@ def jobs(
         print_json([dict(job.answer) for job in found])
         return
     table = Table(box=None)
-    for column in ("id", "status", "done", "attempt", "model", "created"):
+    table.add_column("id", min_width=ID_WIDTH, no_wrap=True)  # whole on any screen: it is what the others take
+    for column in ("status", "done", "attempt", "model", "created"):
         table.add_column(column)
     for job in found:
         table.add_row(
