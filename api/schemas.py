@@ -1,7 +1,7 @@
 """What requests and answers look like; pydantic, and only here."""
 
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, ClassVar, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -145,13 +145,28 @@ class ObjectPath(BaseModel):
     key: str
 
 
-class ShowQuery(Strict):
+class Query(Strict):
+    """Parameters behind the question mark."""
+
+    _schemas: ClassVar[dict[str, dict[str, Any]]] = {}
+
+    @classmethod
+    def model_json_schema(cls, *given: Any, **named: Any) -> dict[str, Any]:
+        """The schema; the plain one is made once, for flask-openapi3 asks for it at every request."""
+        if given or named:
+            return super().model_json_schema(*given, **named)
+        if cls.__name__ not in cls._schemas:
+            cls._schemas[cls.__name__] = super().model_json_schema()
+        return cls._schemas[cls.__name__]
+
+
+class ShowQuery(Query):
     """Of GET on a job."""
 
     wait: int = Field(default=0, ge=0, le=MAX_WAIT, description="seconds to wait for the end, at most")
 
 
-class ListQuery(Strict):
+class ListQuery(Query):
     """Filters of the list."""
 
     state: JobStatus | None = None

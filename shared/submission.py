@@ -27,6 +27,7 @@ from shared.settings import ServiceSettings
 
 RESULT_VERSION: Final = 1  # raised when the same photo, model and options come to give other bytes
 TRIES: Final = 4  # somebody may delete the photo between our look and our commit, but not for ever
+MODEL_REMEMBERED: Final = 5.0  # seconds until a newly installed or chosen model is seen
 SECONDS_AN_HOUR: Final = 3600.0
 _DEFAULTS: Final = frozenset((option.name, option.default) for option in fields(Options))
 _TYPES: Final = {
@@ -92,6 +93,7 @@ class Submitter:
         self._database = database
         self._store = store
         self._publisher = publisher
+        self._models: dict[str | None, tuple[float, Model]] = {}
 
     def draft(self, source: BinaryIO, original: BinaryIO | None, wish: Wish) -> Draft:
         """Check a photo and say what its job would be; both streams are seekable and left at their start.
@@ -99,10 +101,7 @@ class Submitter:
         Raises:
             RestoreError: the photo cannot be used, or the model is not known; the code says why.
         """
-        try:
-            model = find_model(wish.model or self._settings.model, self._settings.models_dir)
-        except ModelError as error:
-            raise RestoreError(error.code, str(error)) from error
+        model = self._model(wish.model or self._settings.model)
         source_hash, source_type = _look_at(source, "photo")
         inputs, original_key, original_type = source_hash, None, None
         if original is not None:
@@ -140,13 +139,10 @@ class Submitter:
             StoreError, DatabaseUnavailableError: not accepted; the same call may be made again.
         """
         wish = draft.wish
-        with self._database.read() as connection:
-            known = job_store.find_live(connection, wish.tenant, draft.fingerprint) is not None
         for _ in range(TRIES):
-            if not known:
-                self._keep(draft.source_key, draft.source_type, source)
-                if draft.original_key is not None and original is not None:
-                    self._keep(draft.original_key, draft.original_type or "", original)
+            self._keep(draft.source_key, draft.source_type, source)
+            if draft.original_key is not None and original is not None:
+                self._keep(draft.original_key, draft.original_type or "", original)
             with self._database.begin(also=draft.keys) as connection:
                 submitted = self._insert(connection, draft)
                 if submitted is not None:
@@ -155,7 +151,6 @@ class Submitter:
                             connection, wish.tenant, wish.idempotency_key, draft.fingerprint, submitted.job.id
                         )
                     break
-            known = False
         else:
             raise StoreUnavailable("the photo is deleted as fast as it is stored: try again later")
         if not submitted.deduplicated:
@@ -204,6 +199,21 @@ class Submitter:
     def _retention(self, wish: Wish) -> float:
         hours = self._settings.retention_hours
         return wish.retention if wish.retention is not None else hours * SECONDS_AN_HOUR
+
+    def _model(self, name: str | None) -> Model:
+        """A model by name; the manifests are read again after MODEL_REMEMBERED seconds.
+
+        Raises:
+            RestoreError: there is no such model.
+        """
+        until, model = self._models.get(name, (0.0, None))
+        if model is None or time.monotonic() > until:
+            try:
+                model = find_model(name, self._settings.models_dir)
+            except ModelError as error:
+                raise RestoreError(error.code, str(error)) from error
+            self._models[name] = (time.monotonic() + MODEL_REMEMBERED, model)
+        return model
 
     def _parameters(self, model: Model, options: Mapping[str, Any]) -> str:
         """Everything beside the photo that decides the result's bytes; to ask for a default is not to ask."""

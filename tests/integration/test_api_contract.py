@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
@@ -54,7 +55,7 @@ def _no_network(*_: Any, **__: Any) -> None:
 
 def test_nothing_breaks_and_nothing_is_undocumented(quick_api: Api) -> None:
     schema = schemathesis.openapi.from_wsgi("/openapi.json", quick_api.client.application)
-    operations: list[Any] = [found.ok() for found in schema.get_all_operations()]  # type: ignore[union-attr]
+    operations = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
     assert len(operations) >= 15
     for operation in operations:
         _try(quick_api, operation, max(3, EXAMPLES // len(operations)))
