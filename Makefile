@@ -60,6 +60,9 @@ fuzz: .venv/.ready ## Feed 20,000 mutated files to the codec
 load: .venv/.ready ## Rates, waits and scaling of the service on this machine
 	$(BIN)/python -m tests.load.service
 
+contract: .venv/.ready ## Make 2,000 requests out of the API's own OpenAPI document
+	CONTRACT_EXAMPLES=2000 $(BIN)/python -m pytest tests/integration/test_api_contract.py
+
 image-size: .venv/.ready ## Size on disk, in MB, of an environment with what ships and nothing else
 	rm -rf out/runtime && $(PYTHON) -m venv --without-pip out/runtime
 	$(BIN)/pip --disable-pip-version-check --python out/runtime/bin/python install --quiet --require-hashes -r requirements/runtime.txt
@@ -76,4 +79,4 @@ verify-model: .venv/.ready ## Prove ONNX Runtime, its tiles and tinygrad against
 scenes: .venv/.ready ## What the map does with skies, lamps, windows and white paper
 	$(BIN)/python -m models.scenes
 
-.PHONY: help demo up test setup system-deps lock lint type fuzz load image-size evaluate verify-model scenes
+.PHONY: help demo up test setup system-deps lock lint type fuzz load image-size evaluate verify-model scenes contract

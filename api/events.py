@@ -18,12 +18,25 @@ HEARTBEAT: Final = 10.0  # seconds: proxies close what is silent
 LONGEST: Final = 300.0  # seconds of one stream; clients come back by themselves, with Last-Event-ID
 RECONNECT: Final = 2000  # milliseconds before they do
 
+_TEXT: Final = {"type": "string"}
+_NUMBER: Final = {"type": "integer"}
 events = contract.group("events")
+_STREAM: Final = {
+    "description": "A stream of events: `id` is the job's version, `data` the job as JSON",
+    "content": {
+        "text/event-stream": {
+            "schema": {
+                "type": "object",
+                "properties": {"event": {"enum": ["job", "deleted"]}, "id": _TEXT, "data": _TEXT, "retry": _NUMBER},
+            }
+        }
+    },
+}
 
 
 @events.get(
     "/jobs/<string:job_id>/events",
-    responses={"200": contract.file("`event: job`, `id:` the version, `data:` the job", "text/event-stream")},
+    responses={"200": _STREAM},
     openapi_extensions={"parameters": contract.headers(Last_Event_ID="the version that was seen last")},
 )
 def stream_events(path: JobPath) -> Response:

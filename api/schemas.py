@@ -139,6 +139,12 @@ class JobPath(BaseModel):
     job_id: JobId
 
 
+class ObjectPath(BaseModel):
+    """The object that a signed link names."""
+
+    key: str
+
+
 class ShowQuery(Strict):
     """Of GET on a job."""
 

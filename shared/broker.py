@@ -73,6 +73,8 @@ class Publisher:
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._app = make_celery(settings)
+        # Else a publisher would wait 6 s for a broker that refuses it, and the request with it.
+        self._app.conf.broker_transport_options |= {"max_retries": 1, "interval_start": 0, "interval_step": 0}
         self._redis = redis.Redis.from_url(
             settings.redis_url or "", socket_timeout=_CONNECT, socket_connect_timeout=_CONNECT
         )

@@ -125,6 +125,15 @@ class ServiceSettings(Settings):
         return path.read_bytes()
 
 
+class ClientSettings(BaseSettings):
+    """Where the client finds a service."""
+
+    model_config = SettingsConfigDict(env_prefix="REGAIN_", frozen=True, extra="ignore", populate_by_name=True)
+
+    url: str = Field(default="http://127.0.0.1:8000", description="the service's address")
+    api_key: SecretStr | None = Field(default=None, description="a key that `regain keys create` showed")
+
+
 def load_settings() -> Settings:
     """Read what a single photo needs from the environment.
 
@@ -141,3 +150,8 @@ def load_service_settings() -> ServiceSettings:
         pydantic.ValidationError: a variable holds a value out of its range.
     """
     return ServiceSettings()
+
+
+def load_client_settings() -> ClientSettings:
+    """Read what the client needs from the environment."""
+    return ClientSettings()
