@@ -17,6 +17,7 @@ from api.objects import objects
 from api.results import results
 from api.schemas import ProblemView
 from api.uploads import uploads
+from api.webhooks import webhooks
 from shared.settings import ServiceSettings
 
 VERSION: Final = "1.0.0"
@@ -51,6 +52,6 @@ def create_app(settings: ServiceSettings) -> OpenAPI:
     auth.register(app)
     limits.register(app, settings)
     bodies.register(app)
-    for blueprint in (jobs, results, events, uploads, audits, objects, health, metrics_calls, documents):
+    for blueprint in (jobs, results, events, uploads, webhooks, audits, objects, health, metrics_calls, documents):
         app.register_api(blueprint)
     return app

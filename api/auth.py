@@ -33,6 +33,17 @@ SCOPES: Final[Mapping[str, Scope]] = MappingProxyType(
         "uploads.create_upload": Scope.JOBS_WRITE,
         "audit.audit_file": Scope.AUDIT,
         "metrics.metrics": Scope.METRICS,
+        "webhooks.create": Scope.WEBHOOKS,
+        "webhooks.list_webhooks": Scope.WEBHOOKS,
+        "webhooks.secret": Scope.WEBHOOKS,
+        "webhooks.show": Scope.WEBHOOKS,
+        "webhooks.update": Scope.WEBHOOKS,
+        "webhooks.delete": Scope.WEBHOOKS,
+        "webhooks.rotate": Scope.WEBHOOKS,
+        "webhooks.test": Scope.WEBHOOKS,
+        "webhooks.list_deliveries": Scope.WEBHOOKS,
+        "webhooks.redeliver": Scope.WEBHOOKS,
+        "webhooks.redeliver_since": Scope.WEBHOOKS,
     }
 )
 OPEN: Final = frozenset(

@@ -1,19 +1,17 @@
 """Jobs: submit, show, list, cancel, retry, delete."""
 
-import base64
 import re
 import time
-from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Final
 
-from flask import Response, json, jsonify, request
+from flask import Response, jsonify, request
 
 from api import contract
 from api.auth import tenant
 from api.idempotency import reserved
 from api.intake import submission
 from api.limits import check_quota
+from api.paging import cursor_at, position, seconds
 from api.problems import ProblemError
 from api.schemas import JobList, JobPath, JobView, ListQuery, ShowQuery, SubmitBody, SubmitForm
 from api.services import services
@@ -95,11 +93,11 @@ def list_jobs(query: ListQuery) -> Response:
             connection,
             tenant(),
             status=query.state,
-            created_after=None if query.created_after is None else _seconds(query.created_after),
-            before=None if query.cursor is None else _position(query.cursor),
+            created_after=None if query.created_after is None else seconds("created_after", query.created_after),
+            before=None if query.cursor is None else position(query.cursor),
             limit=query.limit,
         )
-    cursor = _cursor(found[-1]) if len(found) == query.limit else None
+    cursor = cursor_at(found[-1].created, found[-1].id) if len(found) == query.limit else None
     return jsonify({"jobs": [job_view(job) for job in found], "next": cursor})
 
 
@@ -185,23 +183,3 @@ def _preferred_wait() -> float | None:
     """Seconds that the caller would wait (RFC 7240); what cannot be read is ignored, as it asks."""
     found = _WAIT.search(request.headers.get("Prefer", ""))
     return None if found is None else min(float(found.group(1)), MAX_SECONDS)
-
-
-def _cursor(job: Job) -> str:
-    return base64.urlsafe_b64encode(json.dumps([job.created, job.id]).encode()).decode().rstrip("=")
-
-
-def _position(cursor: str) -> tuple[float, str]:
-    with suppress(ValueError, TypeError, RecursionError):
-        padded = cursor + "=" * (-len(cursor) % 4)
-        created, job_id = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        if isinstance(created, float) and isinstance(job_id, str) and re.fullmatch(r"[0-9a-f]{32}", job_id):
-            return created, job_id
-    raise ProblemError("bad_cursor", "cursor: take it from `next` of the page before")
-
-
-def _seconds(text: str) -> float:
-    with suppress(ValueError, OverflowError):
-        moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    raise ProblemError("invalid_request", "created_after: not a time; write one such as 2026-11-24T20:00:00Z")

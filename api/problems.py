@@ -38,7 +38,7 @@ TABLE: Final[Mapping[str, Kind]] = MappingProxyType(
         # What is asked for
         "not_found": Kind(404, "There is nothing at this address"),
         "method_not_allowed": Kind(405, "This address does not take this method"),
-        "malformed_id": Kind(404, "This is not a job's id"),
+        "malformed_id": Kind(404, "This is not an id"),
         "job_not_found": Kind(404, "There is no such job"),
         "bad_cursor": Kind(422, "The cursor is not one of ours"),
         # How it is asked
@@ -81,6 +81,11 @@ TABLE: Final[Mapping[str, Kind]] = MappingProxyType(
         "gone": Kind(410, "The objects of the job are deleted"),
         "already_finished": Kind(409, "The job has finished already"),
         "not_retryable": Kind(409, "The job cannot be put back"),
+        # Webhooks
+        "webhook_not_found": Kind(404, "There is no such webhook"),
+        "delivery_not_found": Kind(404, "There is no such delivery"),
+        "webhook_disabled": Kind(409, "The webhook is disabled"),
+        "too_many_webhooks": Kind(409, "There are too many webhooks"),
         # Signed links
         "bad_signature": Kind(403, "The link is not one of ours"),
         "expired_link": Kind(403, "The link's time is over"),
@@ -146,8 +151,8 @@ def of_validation(error: ValidationError) -> ProblemError:
         for fault in error.errors(include_url=False, include_context=False, include_input=False)
     ]
     first = faults[0]
-    if first["field"] == "job_id":
-        return ProblemError("malformed_id", "a job's id is 32 hex digits: take it from the answer to its submission")
+    if first["field"] in ("job_id", "webhook_id", "delivery_id"):
+        return ProblemError("malformed_id", "an id is 32 hex digits: take it from the answer that names it")
     where = first["field"] or "the body"
     return ProblemError("invalid_request", f"{where}: {first['message']}", errors=faults)
 
