@@ -112,11 +112,16 @@ def _answered(  # noqa: PLR0913, PLR0917 - private to the two above
         make_session(deadline, allow_private=allow_private) as session,
         session.request(method, url, data=body, headers=sent, stream=True) as response,
     ):
+        if deadline.passed:  # a head that our own cut ended looks like a whole one
+            raise _too_slow(host, deadline)
         if response.is_redirect:
             raise FetchError(
                 "redirected", f"{host!r} redirects ({response.status_code}), which is not followed: give the final URL"
             )
         yield response
+        # Where a body ends with its connection, our own cut looks like its end; a delivery is told by its status.
+        if method == "GET" and deadline.passed:
+            raise _too_slow(host, deadline)
 
 
 @contextmanager
@@ -137,8 +142,6 @@ def _translated(host: str, deadline: Deadline) -> Iterator[None]:
         if isinstance(error, requests.exceptions.SSLError):
             raise _unreachable(host, "its TLS certificate or handshake does not hold") from error
         raise _unreachable(host, "no such name, no connection, or it broke off") from error
-    if deadline.passed:  # where a body ends with its connection, our own cut looks like its end
-        raise _too_slow(host, deadline)
 
 
 def _retry_after(text: str) -> float | None:

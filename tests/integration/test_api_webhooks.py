@@ -132,7 +132,7 @@ def test_pages_of_deliveries(call: Caller, hook: Receiver) -> None:
     for _ in range(3):
         call.job()
     seen: list[str] = []
-    cursor = ""
+    cursor: str | None = ""
     while cursor is not None:
         page = call("GET", f"/{made['id']}/deliveries?limit=4{cursor and '&cursor=' + cursor}")
         seen += [one["id"] for one in page["deliveries"]]

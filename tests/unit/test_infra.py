@@ -233,7 +233,7 @@ def _sent(path: Path, rules: list[str]) -> bool:
 
 
 def test_the_file_is_plain_yaml_without_doubled_keys() -> None:
-    class Strict(yaml.SafeLoader):  # type: ignore[misc]  (PyYAML has no types)
+    class Strict(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
         """Refuses a key that is there twice, which YAML would silently drop."""
 
     def mapping(loader: Any, node: Any, deep: bool = False) -> Any:
