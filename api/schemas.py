@@ -1,12 +1,11 @@
 """What requests and answers look like; pydantic, and only here."""
 
-from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from shared.jobs import JobStatus, Queue, Stage
-from shared.options import HEADROOM_MAX, HEADROOM_MIN, STRENGTH_MAX, STRENGTH_MIN
+from shared.options import HEADROOM_MAX, HEADROOM_MIN, STRENGTH_MAX, STRENGTH_MIN, MetadataOf, WrongOriginal
 from shared.signing import WHSEC_FORM
 
 MAX_WAIT: Final = 60  # seconds
@@ -25,20 +24,6 @@ class Strict(BaseModel):
     """A request: what is not known is refused."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-class MetadataOf(StrEnum):
-    """Whose camera data the restored photo carries."""
-
-    EDIT = "edit"
-    ORIGINAL = "original"
-
-
-class WrongOriginal(StrEnum):
-    """What to do where the original does not show the same picture."""
-
-    REFUSE = "refuse"
-    UNGUIDED = "unguided"
 
 
 class OptionsBody(Strict):

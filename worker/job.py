@@ -90,7 +90,7 @@ def _work(job: Job, context: Context, lease: Lease) -> None:
         context.predictor(job.model),
         options_of(job),
         lambda stage: lease.report(Stage(stage.value)),
-        **({} if original is None else {"original": original}),
+        original,
     )
     timings |= result.timings
     with _timed(timings, Stage.STORE):
@@ -127,6 +127,7 @@ def summary(result: pipeline.Result) -> dict[str, Any]:
             for finding in result.findings
         ],
         "notes": list(result.notes),
+        "guided": None if result.guided is None else result.guided.to_json(),
     }
 
 
