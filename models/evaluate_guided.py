@@ -114,7 +114,9 @@ def evaluate(folder: Path, lut: Stops, predictor: Predictor, count: int, wrong: 
     for _ in range(wrong):
         photo = photos[int(rng.integers(len(photos)))]
         donor = _other(photos, photo, rng)
-        edit = donor.edit if rng.random() < 0.5 else KINDS["mixture"](donor.edit, photo.edit, rng)
+        # What is pasted in comes from a third photo: a piece of the original would rightly be found.
+        third = _other([other for other in photos if other.group != photo.group], donor, rng)
+        edit = donor.edit if rng.random() < 0.5 else KINDS["mixture"](donor.edit, third.edit, rng)
         found = align(photo.original.picture, edit.image)
         false += found is not None and found.accepted
     for photo, next_one in _neighbours(photos, count):
