@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import os
 import signal
 import subprocess
@@ -49,7 +50,11 @@ class Stack:
             **QUICK,
             **(environment or {}),
         }
-        names = {k.removeprefix("REGAIN_").lower(): v for k, v in self._environment.items() if k.startswith("REGAIN_")}
+        names = {
+            k.removeprefix("REGAIN_").lower(): json.loads(v) if v.startswith("[") else v
+            for k, v in self._environment.items()
+            if k.startswith("REGAIN_")
+        }
         self.settings = ServiceSettings(**names)  # type: ignore[arg-type]
         self.database, self.store = open_database(self.settings), open_store(self.settings)
         self.publisher = Publisher(self.settings)
