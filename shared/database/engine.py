@@ -2,8 +2,9 @@
 
 import hashlib
 import sqlite3
+import threading
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
@@ -26,6 +27,8 @@ class Database:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._engine: Engine | None = None
+        # SQLite lets a writer that has to wait sleep for up to a tenth of a second; threads of one process queue here.
+        self._turn = threading.RLock() if self.is_sqlite else nullcontext()
 
     @property
     def engine(self) -> Engine:
@@ -44,7 +47,7 @@ class Database:
         Raises:
             DatabaseUnavailableError: no connection, or the lock was not to be had in time.
         """
-        with self._faults(), self.engine.begin() as connection:
+        with self._turn, self._faults(), self.engine.begin() as connection:
             if not self.is_sqlite:
                 # In one order for everybody, or two transactions could wait for each other.
                 for number in sorted({_lock_number(name) for name in (lock, *also) if name is not None}):
