@@ -7,6 +7,7 @@ from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 
 from api import auth, bodies, limits, problems, services
+from api.answers import ProblemView
 from api.audit import audits
 from api.documents import documents
 from api.events import events
@@ -15,7 +16,6 @@ from api.jobs import jobs
 from api.metrics import metrics_calls
 from api.objects import objects
 from api.results import results
-from api.schemas import ProblemView
 from api.uploads import uploads
 from api.webhooks import webhooks
 from shared.settings import ServiceSettings

@@ -5,9 +5,10 @@ from typing import Any
 from flask import Response, jsonify, request
 
 from api import contract
+from api.answers import AuditView
 from api.intake import uploaded
 from api.problems import TABLE, ProblemError
-from api.schemas import AuditForm, AuditView
+from api.schemas import AuditForm
 from shared.imaging.photo import MAX_BYTES
 from shared.ultrahdr import Finding, Severity, UltraHdrError, audit
 
@@ -53,5 +54,6 @@ def _file() -> bytes:
     if request.mimetype == JPEG:
         return request.stream.read(MAX_BYTES + 1)
     if request.mimetype == "multipart/form-data":
+        AuditForm.model_validate({**request.form, "photo": b""})  # of text fields there are none
         return uploaded("photo").stream.read(MAX_BYTES + 1)
     raise ProblemError("unsupported_media_type", "send the file as image/jpeg, or as multipart in the field `photo`")

@@ -7,8 +7,8 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.schema import Schema
 from pydantic import BaseModel
 
+from api.answers import ProblemView
 from api.problems import CONTENT_TYPE
-from api.schemas import ProblemView
 
 _REFERENCE: Final = "#/components/schemas/"
 _TEXT: Final = {"type": "string"}

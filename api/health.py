@@ -7,7 +7,7 @@ from typing import Final
 from flask import Response, jsonify
 
 from api import contract
-from api.schemas import HealthView, ReadyView
+from api.answers import HealthView, ReadyView
 from api.services import Services, services
 from shared.broker import BrokerUnavailableError
 from shared.database import DatabaseUnavailableError, watch

@@ -71,8 +71,11 @@ def uploaded(name: str) -> FileStorage:
     """A file of the form.
 
     Raises:
-        ProblemError: the form has no such file.
+        ProblemError: the form has no such file, or files that nobody asked for.
     """
+    for other in request.files:
+        if other not in FILES:
+            raise ProblemError("invalid_request", f"{other}: there is no such file field; send `photo`")
     found = request.files.get(name)
     if found is None:
         raise ProblemError(
@@ -83,9 +86,6 @@ def uploaded(name: str) -> FileStorage:
 
 def _form(stack: ExitStack) -> tuple[BinaryIO, BinaryIO | None, Wishes, str | None]:
     fields: dict[str, Any] = dict(request.form)
-    for name in request.files:
-        if name not in FILES:
-            raise ProblemError("invalid_request", f"{name}: there is no such file field; send `photo` and `original`")
     for name in _JSON_FIELDS:
         if name in fields:
             fields[name] = _parsed(name, fields[name])

@@ -7,13 +7,14 @@ from typing import Final
 from flask import Response, jsonify, request
 
 from api import contract
+from api.answers import JobList, JobView
 from api.auth import tenant
 from api.idempotency import reserved
 from api.intake import submission
 from api.limits import check_quota
 from api.paging import cursor_at, position, seconds
 from api.problems import ProblemError
-from api.schemas import JobList, JobPath, JobView, ListQuery, ShowQuery, SubmitBody, SubmitForm
+from api.schemas import JobPath, ListQuery, ShowQuery, SubmitBody, SubmitForm
 from api.services import services
 from api.waiting import MAX_SECONDS
 from shared.database import job_store
@@ -50,11 +51,12 @@ def create() -> Response:
     202 while there is work to do, 200 where the job is finished already: its result was stored, or it finished
     while the request waited.
     """
-    check_quota()
     with reserved(request.headers.get("Idempotency-Key")) as key, submission(key.text) as asked:
         submitter = services().submitter
         draft = submitter.draft(asked.source, asked.original, asked.wish)
         stored = key.stored(draft.fingerprint)
+        if stored is None:
+            check_quota()
         submitted = stored or submitter.commit(draft, asked.source, asked.original)
     wait = _preferred_wait()
     if wait is not None:

@@ -7,9 +7,10 @@ from flask import Response, jsonify, redirect
 from werkzeug.wrappers import Response as PlainResponse
 
 from api import contract
+from api.answers import MapView
 from api.jobs import find, is_gone
 from api.problems import ProblemError
-from api.schemas import JobPath, MapView
+from api.schemas import JobPath
 from api.services import services
 from shared.jobs import Job, JobStatus
 from shared.object_store import ObjectNotFound

@@ -6,9 +6,10 @@ from datetime import timedelta
 from flask import Response, jsonify
 
 from api import contract
+from api.answers import UploadView
 from api.auth import tenant
 from api.intake import json_body
-from api.schemas import UploadBody, UploadView
+from api.schemas import UploadBody
 from api.services import services
 from shared.database import job_store, request_store
 from shared.database.request_store import Upload

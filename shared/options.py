@@ -1,6 +1,7 @@
 """What a caller may choose for one photo."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from shared.errors import RestoreError
@@ -11,17 +12,36 @@ HEADROOM_MIN: Final = 0.1  # stops
 HEADROOM_MAX: Final = 6.0  # stops: no screen shows more
 
 
+class MetadataOf(StrEnum):
+    """Whose camera data the result carries."""
+
+    EDIT = "edit"
+    ORIGINAL = "original"
+
+
+class WrongOriginal(StrEnum):
+    """What to do with an original that is not the edit's, or that its map cannot be trusted for."""
+
+    REFUSE = "refuse"
+    UNGUIDED = "unguided"
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a caller may choose; none of it changes a pixel of the map, `replace` apart.
+    """What a caller may choose.
 
     `strength` scales every stop; `max_headroom` (stops), where set, lowers the strength so far that the
-    map's peak stays below it.
+    map's headroom stays below it: both in the metadata alone. The last three matter with an original:
+    `metadata` copies capture date, camera, GPS and user XMP from it; below `min_confidence` (0..1) it counts as
+    wrong.
     """
 
     strength: float = 1.0
     max_headroom: float | None = None
     replace: bool = False
+    metadata: MetadataOf = MetadataOf.EDIT
+    min_confidence: float = 0.0
+    on_wrong_original: WrongOriginal = WrongOriginal.REFUSE
 
     def __post_init__(self) -> None:
         if not STRENGTH_MIN <= self.strength <= STRENGTH_MAX:
@@ -32,4 +52,8 @@ class Options:
             raise RestoreError(
                 "bad_max_headroom",
                 f"max headroom {self.max_headroom:g} is out of range: give {HEADROOM_MIN:g} to {HEADROOM_MAX:g} stops",
+            )
+        if not 0 <= self.min_confidence <= 1:
+            raise RestoreError(
+                "bad_min_confidence", f"min confidence {self.min_confidence:g} is out of range: give 0 to 1"
             )

@@ -18,7 +18,8 @@ from shared.broker import BrokerUnavailableError, Publisher
 from shared.database import Database, DatabaseUnavailableError, job_store, request_store
 from shared.database.counting import count
 from shared.errors import RestoreError
-from shared.imaging.photo import MAX_BYTES, PhotoError, check_photo
+from shared.imaging.photo import MAX_BYTES
+from shared.inspection import look_at
 from shared.jobs import Job, JobStatus, Queue
 from shared.object_store import ObjectNotFound, ObjectStore, StoreUnavailable
 from shared.options import Options
@@ -30,14 +31,6 @@ TRIES: Final = 4  # somebody may delete the photo between our look and our commi
 MODEL_REMEMBERED: Final = 5.0  # seconds until a newly installed or chosen model is seen
 SECONDS_AN_HOUR: Final = 3600.0
 _DEFAULTS: Final = frozenset((option.name, option.default) for option in fields(Options))
-_TYPES: Final = {
-    "JPEG": "image/jpeg",
-    "PNG": "image/png",
-    "WEBP": "image/webp",
-    "TIFF": "image/tiff",
-    "AVIF": "image/avif",
-    "HEIF": "image/heic",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,10 +95,10 @@ class Submitter:
             RestoreError: the photo cannot be used, or the model is not known; the code says why.
         """
         model = self._model(wish.model or self._settings.model)
-        source_hash, source_type = _look_at(source, "photo")
+        source_hash, source_type = look_at(source, "photo")
         inputs, original_key, original_type = source_hash, None, None
         if original is not None:
-            original_hash, original_type = _look_at(original, "original")
+            original_hash, original_type = look_at(original, "original")
             original_key = f"uploads/{original_hash}"
             inputs = _digest([source_hash, original_hash])
         options = {name: value for name, value in wish.options.items() if value is not None}
@@ -220,23 +213,6 @@ class Submitter:
         files = sorted((role, file.sha256) for role, file in model.files.items())
         chosen = {name: value for name, value in options.items() if (name, value) not in _DEFAULTS}
         return _digest([RESULT_VERSION, model.name, files, self._settings.network_long_side, chosen])
-
-
-def _look_at(stream: BinaryIO, what: str) -> tuple[str, str]:
-    """SHA-256 (hex) and content type of a photo; its limits are checked by its header.
-
-    Raises:
-        RestoreError: it cannot be used.
-    """
-    stream.seek(0)
-    data = stream.read(MAX_BYTES + 1)  # one more than allowed, to see that there is more
-    stream.seek(0)
-    try:
-        kind = check_photo(data)
-    except PhotoError as error:
-        message = str(error) if what == "photo" else f"the {what} cannot be used: {error}"
-        raise RestoreError(error.code, message) from error
-    return hashlib.sha256(data).hexdigest(), _TYPES[kind]
 
 
 def _digest(value: Any) -> str:

@@ -4,7 +4,7 @@ import io
 import random
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import structlog
@@ -78,8 +78,10 @@ def _work(job: Job, context: Context, lease: Lease) -> None:
     with context.database.read() as connection:
         twin = job_store.find_result(connection, job.result_key, job.tenant)
     if twin is not None and twin.result is not None:
-        _commit(job, context, dict(twin.result), dict(twin.timings), deduplicated=True)
-        return
+        # Its object may go in this moment: then there is work to do after all.
+        with suppress(ObjectNotFound):
+            _commit(job, context, dict(twin.result), dict(twin.timings), deduplicated=True)
+            return
     timings: dict[str, float] = {}
     cpu = time.process_time()
     with _timed(timings, Stage.FETCH):
@@ -90,7 +92,7 @@ def _work(job: Job, context: Context, lease: Lease) -> None:
         context.predictor(job.model),
         options_of(job),
         lambda stage: lease.report(Stage(stage.value)),
-        **({} if original is None else {"original": original}),
+        original,
     )
     timings |= result.timings
     with _timed(timings, Stage.STORE):
@@ -127,6 +129,7 @@ def summary(result: pipeline.Result) -> dict[str, Any]:
             for finding in result.findings
         ],
         "notes": list(result.notes),
+        "guided": None if result.guided is None else result.guided.to_json(),
     }
 
 

@@ -25,10 +25,11 @@ def sweep(database: Database, store: ObjectStore) -> None:
     for key in incoming:
         store.delete(key)
     for job in expired:
-        for key in keys_of(job):
-            remove_unused(database, store, key, besides=job.id)
+        # Forgotten first: a submission in between must not be answered with a result that is about to go.
         with database.begin() as connection:
             job_store.forget_result(connection, job.id, time.time())
+        for key in keys_of(job):
+            remove_unused(database, store, key, besides=job.id)
     if expired or incoming:
         log.info("swept", jobs=len(expired), uploads=len(incoming))
 

@@ -3,7 +3,9 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import BinaryIO
 
+import pytest
 from flask import json
 
 from shared.database import job_store, request_store
@@ -198,3 +200,33 @@ def test_metrics(api: Api) -> None:
     assert 'regain_stage_seconds_sum_total{stage="predict"} 0.5' in text
     refused = api.client.get("/metrics", headers=api.key(scopes=[Scope.JOBS_READ]))
     assert problem(refused) == "missing_scope"
+
+
+def test_a_photo_that_vanishes_before_the_commit_is_stored_again(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    submitter = api.client.application.extensions["regain"].submitter
+    keep, kept = submitter._keep, []
+
+    def keep_and_lose(key: str, content_type: str, stream: BinaryIO) -> None:
+        keep(key, content_type, stream)
+        kept.append(key)
+        if len(kept) < 3:
+            api.store.delete(key)
+
+    monkeypatch.setattr(submitter, "_keep", keep_and_lose)
+    job_id = api.submit().json["id"]
+    assert len(kept) == 3
+    assert api.store.get(api.job(job_id).source_key) == photo()
+
+
+def test_deleting_and_submitting_at_once_leaves_no_job_without_its_photo(api: Api) -> None:
+    def go(number: int) -> set[int]:
+        if number % 3:
+            return {api.submit().status_code}
+        jobs = api.get("/v1/jobs").json["jobs"]
+        return {api.call("DELETE", f"/v1/jobs/{job['id']}").status_code for job in jobs}
+
+    with ThreadPoolExecutor(4) as pool:
+        seen = set().union(*pool.map(go, range(36)))
+    assert seen <= {202, 204, 404}
+    for job in api.get("/v1/jobs").json["jobs"]:
+        assert api.store.get(api.job(job["id"]).source_key) == photo()
