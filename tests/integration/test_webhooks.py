@@ -264,7 +264,12 @@ def test_days_of_failure_disable_the_endpoint(database: Database, settings: Serv
     with database.begin() as connection:
         webhook_store.failed(connection, endpoint.id, time.time() - 73 * 3600)
     told(database)
-    run_due(database, settings)
+    for _ in range(2):
+        with database.read() as connection:
+            found = webhook_store.get(connection, endpoint.id)
+        assert found is not None
+        assert found.disabled is None  # while the event is still tried
+        run_due(database, settings.model_copy(update={"webhook_schedule": (0.0, 0.0)}))
     with database.read() as connection:
         found = webhook_store.get(connection, endpoint.id)
     assert found is not None
