@@ -73,10 +73,13 @@ image-size: .venv/.ready ## Size on disk, in MB, of an environment with what shi
 evaluate: .venv/.ready ## Score the default model on val (PAIRS=folder with train/ and val/)
 	$(BIN)/python -m models.evaluate --data $(PAIRS)/val --fit $(PAIRS)/train --json out/evaluate.json
 
+evaluate-guided: .venv/.ready ## Score guided restoration on edits whose truth is known
+	$(BIN)/python -m models.evaluate_guided --data $(PAIRS)/val --fit $(PAIRS)/train --json out/guided.json
+
 verify-model: .venv/.ready ## Prove ONNX Runtime, its tiles and tinygrad against torch
 	$(BIN)/python -m models.verify
 
 scenes: .venv/.ready ## What the map does with skies, lamps, windows and white paper
 	$(BIN)/python -m models.scenes
 
-.PHONY: help demo up test setup system-deps lock lint type fuzz load image-size evaluate verify-model scenes contract
+.PHONY: help demo up test setup system-deps lock lint type fuzz load image-size evaluate evaluate-guided verify-model scenes contract

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import RestoreError
-from shared.imaging.decode import upright_srgb
+from shared.imaging.decode import fit_within, upright_srgb
 from shared.imaging.encode import encode_gain_map
 from shared.imaging.gain_map import recovery
 from shared.imaging.orientation import to_stored
@@ -20,6 +20,7 @@ from shared.imaging.photo import Photo, PhotoError, open_photo
 from shared.options import MetadataOf, Options
 from shared.ultrahdr import AppleGainMap, Finding, GainMapMetadata, Severity, UltraHdrError, assemble, audit, parse
 from shared.ultrahdr.camera import with_camera_data
+from worker.guided.align import LONG_SIDE
 from worker.guided.confidence import Guided
 from worker.guided.guide import guide
 from worker.predictors import Predictor
@@ -90,13 +91,17 @@ def restore(
             photo = open_photo(data)
             if not options.replace and parse(photo.base_jpeg).is_hdr:
                 return _unchanged(data)
-            image, map_size = _decode(photo, predictor)
+            width, height = upright_size(photo)
+            map_size = map_size_of(width, height)
+            image = upright_srgb(photo, max(map_size, predictor.input_size(width, height)))
             source = None if original is None else read_original(original)
         with clock.stage(Stage.PREDICT):
             joined = None
             stops = predictor.predict(image, map_size)
             if source is not None:
-                joined = guide(source, image, stops, options)
+                # Decoded anew, larger: what the network sees must not depend on whether there is an original.
+                edit = upright_srgb(photo, max(map_size, fit_within(width, height, LONG_SIDE)))
+                joined = guide(source, edit, stops, options)
                 stops = joined.stops
         truth = source if joined is not None and joined.guided.transferred > 0 else None
         with clock.stage(Stage.ENCODE):
@@ -136,7 +141,10 @@ def encode(
     strength = options.strength
     if options.max_headroom is not None:
         strength = min(strength, options.max_headroom / headroom)
-    metadata = _metadata(low * strength, peak * strength, headroom * strength, offsets_of(truth))
+    # Three equal channels where the map has three: some readers take the number of channels from the metadata.
+    metadata = _metadata(
+        low * strength, peak * strength, headroom * strength, offsets_of(truth), channels=1 if stops.ndim == 2 else 3
+    )
     return encode_gain_map(np.ascontiguousarray(to_stored(samples, orientation))), metadata
 
 
@@ -163,13 +171,9 @@ def _unchanged(data: bytes) -> Result:
     return Result(Outcome.UNCHANGED, data, None, tuple(notes), findings, None)
 
 
-def _decode(photo: Photo, predictor: Predictor) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """The upright sRGB picture, as large as model and map need, and the upright map's size."""
-    turned = photo.orientation >= 5
-    width, height = (photo.height, photo.width) if turned else (photo.width, photo.height)
-    map_size = map_size_of(width, height)
-    wanted = predictor.input_size(width, height)
-    return upright_srgb(photo, max(map_size, wanted)), map_size
+def upright_size(photo: Photo) -> tuple[int, int]:
+    """Width and height in pixels as the photo is to be seen."""
+    return (photo.height, photo.width) if photo.orientation >= 5 else (photo.width, photo.height)
 
 
 def offsets_of(truth: Original | None) -> tuple[float, float]:
@@ -188,10 +192,12 @@ def headroom_of(truth: Original) -> float:
     return float(truth.metadata.alternate_hdr_headroom)
 
 
-def _metadata(low: float, peak: float, headroom: float, offsets: tuple[float, float]) -> GainMapMetadata:
+def _metadata(
+    low: float, peak: float, headroom: float, offsets: tuple[float, float], channels: int = 1
+) -> GainMapMetadata:
     return GainMapMetadata.from_floats(
-        gain_map_min=low,
-        gain_map_max=peak,
+        gain_map_min=[low] * channels,
+        gain_map_max=[peak] * channels,
         gamma=1.0,
         base_offset=offsets[0],
         alternate_offset=offsets[1],

@@ -139,6 +139,9 @@ def _say(report: dict[str, Any]) -> None:
     if report["outcome"] == Outcome.UNCHANGED:
         out.print(f"[yellow]unchanged[/] {escape(report['file'] + notes)}; --replace makes a new map")
         return
+    guided = report["guided"]
+    if guided is not None and guided["reason"] is None:
+        notes += f" ({guided['transferred']:.0%} of the map is the original's own)"
     peak = report["metadata"]["gain_map_max"]
     out.print(f"[green]restored[/] {escape(report['output'] + notes)} · up to {_stops(peak)} stops above SDR white")
 
