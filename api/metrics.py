@@ -27,6 +27,7 @@ _COUNTERS: Final = {
     "queue_wait_seconds_count": ("queue", "Jobs whose wait was measured"),
     "lease_expired": ("queue", "Leases that ran out"),
     "republished": ("queue", "Messages that were sent again"),
+    "webhook_tries": ("outcome", "Tries to deliver a webhook"),
 }
 
 metrics_calls = contract.group("metrics", "")

@@ -66,7 +66,7 @@ def attempt(parcel: Parcel, database: Database, settings: ServiceSettings) -> bo
             written = delivery_store.finish(connection, delivery, status, outcome, now, due=due)
             if written and delivery.endpoint is not None:
                 since = webhook_store.failed(connection, delivery.endpoint, now)
-                reason = _why_disabled(outcome, since, settings, now)
+                reason = _why_disabled(outcome, now - since, settings) if due is None else None
                 if reason is not None and webhook_store.disable(connection, delivery.endpoint, reason, now):
                     log.warning("endpoint_disabled", endpoint=delivery.endpoint, reason=reason)
     log.info(
@@ -136,11 +136,15 @@ def _next_try(
     return now + max(delay, min(wait or 0.0, LONGEST_WAIT))
 
 
-def _why_disabled(outcome: Outcome, since: float, settings: ServiceSettings, now: float) -> str | None:
-    """Why an endpoint is told nothing more, if so."""
+def _why_disabled(outcome: Outcome, failing: float, settings: ServiceSettings) -> str | None:
+    """Why an endpoint is told nothing more, if so, now that an event was given up; it fails for so many seconds.
+
+    An event that is still tried does not count: an endpoint that is seldom told of anything may have failed once,
+    long ago, and be away for a moment now.
+    """
     if outcome.code == GONE:
         return "the receiver answered 410 Gone"
-    hours = (now - since) / SECONDS_AN_HOUR
+    hours = failing / SECONDS_AN_HOUR
     if hours < settings.webhook_disable_hours:
         return None
     return f"nothing was taken for {hours:.0f} hours; the last try: {outcome.error}"

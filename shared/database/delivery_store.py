@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, exists, insert, or_, select, update
 
+from shared.database.counting import count
 from shared.database.tables import events, webhook_deliveries
 from shared.events import EventType
 
@@ -159,6 +160,8 @@ def finish(  # noqa: PLR0913  (what came of a try, and what follows)
     changed = connection.execute(
         update(webhook_deliveries).where(where).values(status=status, due=due, lease_until=None, updated=now, **values)
     )
+    if changed.rowcount:
+        count(connection, "webhook_tries", "taken" if status is DeliveryStatus.DELIVERED else "not_taken")
     return changed.rowcount > 0
 
 

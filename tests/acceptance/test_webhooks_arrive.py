@@ -138,6 +138,25 @@ def test_a_wiped_broker_loses_no_event(stack: Stack) -> None:
         wait_for(lambda: len(set(to.ids)) == 20, 30)
 
 
+def test_a_sender_survives_its_broker(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    with receiver() as to:
+        endpoint(stack, to)
+        stack.start_control()
+        start_sender(stack)
+        to.mode = "silent"
+        called_off(stack, 1)
+        wait_for(lambda: len(to.attempts) == 1, 20)
+        stack.kill_broker()  # with a request under way
+        called_off(stack, 3)
+        time.sleep(1)
+        to.mode = "ok"
+        stack.start_broker()
+        took = wait_for(lambda: len(set(to.ids)) == 4, 30)
+        assert stack.processes[-1].poll() is None, "the sender ended"
+        with capsys.disabled():
+            print(f"\n    broker killed, back after 1 s, events delivered after {took:.1f} s")
+
+
 def test_a_job_in_a_real_worker_tells_its_own_webhook(stack: Stack) -> None:
     with receiver() as to:
         to.secret = tenant_secret(stack.settings.signing_secret(), "tests")

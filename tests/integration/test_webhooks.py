@@ -1,4 +1,4 @@
-"""Events and their deliveries over a real SQLite file and real receivers; the queue is left out."""
+"""Events and their deliveries over both databases and real receivers; the queue is left out."""
 
 import time
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from api.schemas import WebhookEvent
 from shared.database import Database, delivery_plan, delivery_store, job_store, migrate, webhook_store
 from shared.database.delivery_plan import Receiver as Waiting
 from shared.database.delivery_store import Delivery, DeliveryStatus
-from shared.database.tables import events, webhook_deliveries
+from shared.database.tables import events, tables, webhook_deliveries
 from shared.database.webhook_store import Endpoint
 from shared.events import SUBSCRIBABLE, EventType, body
 from shared.job_view import job_view
@@ -35,12 +35,19 @@ def settings(tmp_path: Path) -> ServiceSettings:
     return ServiceSettings(data_dir=tmp_path, allow_private_urls=True, webhook_seconds=QUICK)
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    made = Database(f"sqlite:///{tmp_path / 'test.sqlite3'}")
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    sqlite = request.param == "sqlite"
+    made = Database(f"sqlite:///{tmp_path / 'test.sqlite3'}" if sqlite else request.getfixturevalue("postgres"))
     migrate(made)
+    with made.begin() as connection:
+        for table in reversed(tables.sorted_tables):
+            connection.execute(table.delete())
     yield made
     made.dispose()
+
+
+only_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
@@ -174,6 +181,7 @@ FAILURES = {
 }
 
 
+@only_sqlite
 @pytest.mark.parametrize("mode", FAILURES)
 def test_a_receiver_fails_and_comes_back(
     mode: str, database: Database, settings: ServiceSettings, tmp_path: Path
@@ -256,7 +264,12 @@ def test_days_of_failure_disable_the_endpoint(database: Database, settings: Serv
     with database.begin() as connection:
         webhook_store.failed(connection, endpoint.id, time.time() - 73 * 3600)
     told(database)
-    run_due(database, settings)
+    for _ in range(2):
+        with database.read() as connection:
+            found = webhook_store.get(connection, endpoint.id)
+        assert found is not None
+        assert found.disabled is None  # while the event is still tried
+        run_due(database, settings.model_copy(update={"webhook_schedule": (0.0, 0.0)}))
     with database.read() as connection:
         found = webhook_store.get(connection, endpoint.id)
     assert found is not None

@@ -15,6 +15,7 @@ from worker.cli.remote import cancel, jobs, result, status
 from worker.cli.restore import restore
 from worker.cli.submit import submit
 from worker.cli.up import up
+from worker.cli.webhooks import webhooks
 from worker.cli.worker import migrate, worker
 
 app = typer.Typer(
@@ -35,6 +36,7 @@ app.command()(migrate)
 for command in (submit, status, result, cancel, jobs):
     app.command(rich_help_panel="A service at REGAIN_URL")(command)
 app.add_typer(model, name="model")
+app.add_typer(webhooks, name="webhooks")
 app.add_typer(keys, name="keys")
 
 
