@@ -20,6 +20,7 @@ SPREAD: Final = 1.2  # cells, sigma of the grid's blur
 DOUBT: Final = 0.02  # of a full cell: with less around it a residual fades to none
 BLOCKS: Final = 7  # blocks along the long side that are held out in turn
 FOLDS: Final = 3
+STEADY: Final = 5e-4  # stops squared: a network whose map varies less says nothing of the slope
 LEAST: Final = 400  # trusted pixels below which nothing can be learnt
 
 
@@ -116,7 +117,7 @@ def _curve(features: Features, truth: Plane, seen: NDArray[np.bool_]) -> Plane:
     network, goal = features.network.ravel()[chosen], truth.ravel()[chosen]
     centre, mean = float(network.mean()), float(goal.mean())
     spread = float(((network - centre) ** 2).sum())
-    slope = float(((network - centre) * (goal - mean)).sum()) / (spread + 0.01 * len(chosen))
+    slope = float(((network - centre) * (goal - mean)).sum()) / (spread + STEADY * len(chosen))
     slope = float(np.clip(slope, *SLOPES))
     base = mean + slope * (features.network - np.float32(centre))
     hats = _hats(features.brightness.ravel()[chosen])
