@@ -244,8 +244,10 @@ def train(config: Config, say: Callable[[str], None]) -> None:
     begun = time.monotonic()
     while run.step < config.steps and time.monotonic() - begun < config.minutes * 60:
         run.advance()
-        if run.step % config.every == 0 or run.step == config.steps:
+        if run.step % config.every == 0:
             run.keep()
+    if run.step % config.every:
+        run.keep()  # the minutes, or the steps, ended between two scores
 
 
 def main() -> None:
