@@ -5,6 +5,7 @@ import typer
 from shared.client import ClientError
 from shared.registry import ModelError
 from worker.cli.audit import audit
+from worker.cli.backfill import backfill
 from worker.cli.compare import compare
 from worker.cli.console import CliError, err, fail
 from worker.cli.extract import extract
@@ -26,6 +27,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command()(restore)
+app.command()(backfill)
 app.command()(audit)
 app.command()(compare)
 app.command()(extract)
