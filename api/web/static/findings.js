@@ -3,6 +3,8 @@ import { sentence } from './api.js';
 import { make } from './dom.js';
 
 const READERS = ['Chromium', 'Android (libultrahdr)', 'Android 14 (hdrgm only)', 'Apple (iOS 18, macOS 15)', 'exiftool', 'gainmap-js', 'libvips'];
+// These show nothing by themselves; what counts is whether they find the map.
+const TOOLS = ['exiftool', 'gainmap-js', 'libvips'];
 const LABEL = { error: 'Broken', warning: 'Fragile', note: 'Note' };
 
 /** @typedef {{code: string, severity: string, message: string, readers?: string[], offset?: number|null, mend?: string}} Finding */
@@ -23,8 +25,10 @@ export function hasMap(findings) {
 export function verdict(findings, reader) {
   if (!hasMap(findings)) return { words: 'SDR: there is no gain map', mood: '' };
   const of = (severity) => findings.some((finding) => finding.severity === severity && finding.readers?.includes(reader));
-  if (of('error')) return { words: 'Loses the HDR, or shows it wrongly', mood: 'bad' };
-  return of('warning') ? { words: 'May lose the HDR', mood: 'warn' } : { words: 'Shows the HDR', mood: 'good' };
+  const tool = TOOLS.includes(reader);
+  if (of('error')) return { words: tool ? 'Loses the gain map, or reads it wrongly' : 'Loses the HDR, or shows it wrongly', mood: 'bad' };
+  if (of('warning')) return { words: tool ? 'May lose the gain map' : 'May lose the HDR', mood: 'warn' };
+  return { words: tool ? 'Reads the gain map' : 'Shows the HDR', mood: 'good' };
 }
 
 /**
