@@ -71,6 +71,9 @@ image-size: .venv/.ready ## Size on disk, in MB, of an environment with what shi
 	$(BIN)/pip --disable-pip-version-check --python out/runtime/bin/python install --quiet --require-hashes -r requirements/runtime.txt
 	du -sm out/runtime
 
+screenshots: .venv/.ready ## Take the pictures of docs/screenshots anew, of photos rendered here
+	$(BIN)/python -m tests.acceptance.screenshots
+
 ##@ Model
 
 evaluate: .venv/.ready ## Score the default model on val (PAIRS=folder with train/ and val/)
@@ -85,4 +88,4 @@ verify-model: .venv/.ready ## Prove ONNX Runtime, its tiles and tinygrad against
 scenes: .venv/.ready ## What the map does with skies, lamps, windows and white paper
 	$(BIN)/python -m models.scenes
 
-.PHONY: help demo up test setup system-deps lock lint type fuzz load image-size evaluate evaluate-guided verify-model scenes contract backfill-load
+.PHONY: help demo up test setup system-deps lock lint type fuzz load image-size evaluate evaluate-guided verify-model scenes contract backfill-load screenshots

@@ -17,6 +17,7 @@ from api.metrics import metrics_calls
 from api.objects import objects
 from api.results import results
 from api.uploads import uploads
+from api.web import pages
 from api.webhooks import webhooks
 from shared.settings import ServiceSettings
 
@@ -49,6 +50,7 @@ def create_app(settings: ServiceSettings) -> OpenAPI:
     problems.register(app)
     services.install(app, settings)
     # The order counts: who asks, then how often, then what is sent.
+    pages.register(app)
     auth.register(app)
     limits.register(app, settings)
     bodies.register(app)
