@@ -15,14 +15,14 @@ from shared.imaging.decode import fit_within, upright_srgb
 from shared.imaging.encode import encode_gain_map
 from shared.imaging.gain_map import recovery
 from shared.imaging.orientation import to_stored
-from shared.imaging.original import Original, read_original
+from shared.imaging.original import Original
 from shared.imaging.photo import Photo, PhotoError, open_photo
 from shared.options import MetadataOf, Options
 from shared.ultrahdr import AppleGainMap, Finding, GainMapMetadata, Severity, UltraHdrError, assemble, audit, parse
 from shared.ultrahdr.camera import with_camera_data
 from worker.guided.align import LONG_SIDE
 from worker.guided.confidence import Guided
-from worker.guided.guide import guide
+from worker.guided.guide import guide, opened, without
 from worker.predictors import Predictor
 
 LARGE_PHOTO: Final = 4_000_000  # pixels: from here the map is stored at a quarter per side, else at half
@@ -94,7 +94,7 @@ def restore(
             width, height = upright_size(photo)
             map_size = map_size_of(width, height)
             image = upright_srgb(photo, max(map_size, predictor.input_size(width, height)))
-            source = None if original is None else read_original(original)
+            source, unread = (None, None) if original is None else opened(original, options)
         with clock.stage(Stage.PREDICT):
             joined = None
             stops = predictor.predict(image, map_size)
@@ -103,6 +103,8 @@ def restore(
                 edit = upright_srgb(photo, max(map_size, fit_within(width, height, LONG_SIDE)))
                 joined = guide(source, edit, stops, options)
                 stops = joined.stops
+            elif unread is not None:
+                joined = without(unread, None, stops)
         truth = source if joined is not None and joined.guided.transferred > 0 else None
         with clock.stage(Stage.ENCODE):
             map_jpeg, metadata = encode(stops, photo.orientation, options, truth)

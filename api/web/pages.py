@@ -4,43 +4,31 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Flask, Response, request, send_from_directory
+from flask import Flask, Response, request, send_from_directory
 
 from api.services import services
 
 STATIC: Final = Path(__file__).parent / "static"
 TYPES: Final = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
-pages = Blueprint("pages", __name__)
+PAGES: Final = {"/": "restore.html", "/audit": "audit.html"}
+FOLDER: Final = "/static/"
 
 
 def register(app: Flask) -> None:
-    """Serve the page. Called before keys are asked for: a browser sends none for a page or its script."""
-    app.register_blueprint(pages)
+    """Serve the page; it is no endpoint of the API and holds no data.
+
+    Called before keys are asked for: a browser sends none for a page or its script.
+    """
 
     @app.before_request
-    def answer_open() -> Response | None:
-        if request.blueprint != pages.name or request.endpoint is None:
+    def answer_page() -> Response | None:
+        if request.method not in ("GET", "HEAD"):
             return None
-        return app.make_response(app.view_functions[request.endpoint](**(request.view_args or {})))  # type: ignore[arg-type]
-
-
-@pages.get("/")
-def restore() -> Response:
-    """Drop photos, watch them, see what came."""
-    return _file("restore.html")
-
-
-@pages.get("/audit")
-def audit() -> Response:
-    """Look into a file."""
-    return _file("audit.html")
-
-
-@pages.get("/static/<string:name>")
-def static_file(name: str) -> Response:
-    """A style, a script or the icon."""
-    return _file(name)
+        name = PAGES.get(request.path)
+        if name is None and request.path.startswith(FOLDER):
+            name = request.path.removeprefix(FOLDER)
+        return None if name is None else _file(name)
 
 
 def _file(name: str) -> Response:

@@ -33,7 +33,7 @@ def take(stack: Embedded, chrome: Browser, target: Path) -> None:
     _audit(stack, page, target)
 
 
-def _opened(stack: Embedded, chrome: Browser, width: int, height: int, scheme: Literal["dark", "light"]) -> Page:
+def _opened(stack: Embedded, chrome: Browser, width: int, height: int, scheme: Literal["light", "dark"]) -> Page:
     page = chrome.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
     page.goto(stack.url)
     page.evaluate("key => sessionStorage.setItem('regain-key', key)", stack.key)

@@ -153,6 +153,31 @@ def test_every_view_of_a_result(page: Page) -> None:
         page.get_by_role("tab", name=name, exact=True).click()
         expect(page.locator(f"#panel {held}").first).to_be_visible()
     expect(page.locator("#panel")).to_contain_text("Shows the HDR")
+    shown = exposed(page)
+    page.evaluate("delete CanvasRenderingContext2D.prototype.globalHDRHeadroom")
+    computed = exposed(page)  # from base and gain map, where the browser does not render for other screens
+    assert max(shown) > 100
+    assert sum(abs(a - b) for a, b in zip(shown, computed, strict=True)) / len(shown) < 2
+
+
+def exposed(page: Page) -> list[int]:
+    """The pixels of the exposure view, RGBA."""
+    page.get_by_role("tab", name="Exposure").click()
+    found: list[int] = page.evaluate("""() => { const canvas = document.querySelector('canvas.picture');
+        return [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]; }""")
+    return found
+
+
+def test_a_key_is_asked_for_once(page: Page, stack: Embedded) -> None:
+    page.evaluate("sessionStorage.setItem('regain-key', 'rgn_wrong')")
+    page.goto(f"{stack.url}/audit")
+    flat: FilePayload = {"name": "flat.jpg", "mimeType": "image/jpeg", "buffer": photo()}
+    page.set_input_files("#files", [flat])
+    page.get_by_label("Key", exact=True).fill(stack.key)
+    page.keyboard.press("Enter")
+    expect(page.locator(".report")).to_contain_text("A flat SDR photo")
+    page.set_input_files("#files", [flat, flat])
+    expect(page.locator(".report")).to_have_count(2)
 
 
 def test_a_reload_in_mid_run(page: Page) -> None:

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from shared.ultrahdr import parse
+from shared.ultrahdr import GainMapMetadata, parse
 from tests.golden.recipe import Recipe, build, photo
 from tests.services.stack import ROOT, kill_group, marked
+from tests.unit.guided.test_guided import hdr, jpeg, scene
 from worker.cli.main import app
 
 COMMAND = [sys.executable, "-m", "worker.cli.main", "backfill"]
@@ -167,7 +168,7 @@ def test_an_output_that_is_there_is_kept_and_a_source_never_written_over(tmp_pat
     assert (photos / "a.jpg").read_bytes() == photo()
 
 
-def test_originals_are_recorded(tmp_path: Path) -> None:
+def test_an_original_that_was_found_by_name_but_is_none_is_recorded_and_stops_nothing(tmp_path: Path) -> None:
     photos, originals, output = library(tmp_path, new=2), tmp_path / "originals", tmp_path / "out"
     originals.mkdir()
     (originals / "000.heic").write_bytes(b"not read")
@@ -175,6 +176,23 @@ def test_originals_are_recorded(tmp_path: Path) -> None:
     assert "1 of 2 edits found their original" in ended.stdout
     rows = [json.loads(line) for line in (output / "backfill-report.jsonl").read_text().splitlines()]
     assert [row["original"] for row in rows] == [str(originals / "000.heic"), None]
+    assert [(row["outcome"], row["confidence"]) for row in rows] == [("restored", 0.0), ("restored", None)]
+
+
+def test_an_original_gives_its_map_back(tmp_path: Path) -> None:
+    photos, originals, output = tmp_path / "photos", tmp_path / "originals", tmp_path / "out"
+    photos.mkdir()
+    originals.mkdir()
+    picture, gain = scene(11)
+    (photos / "IMG_1-edited.jpg").write_bytes(jpeg(picture))
+    (originals / "IMG_1.jpg").write_bytes(hdr(picture, gain))
+    ended = finish(photos, "--local", "-o", output, "--originals", originals)
+    assert ended.returncode == 0, ended.stderr
+    (row,) = [json.loads(line) for line in (output / "backfill-report.jsonl").read_text().splitlines()]
+    assert row["confidence"] > 0.9
+    metadata = parse((output / "IMG_1-edited_hdr.jpg").read_bytes()).metadata
+    assert isinstance(metadata, GainMapMetadata)
+    assert float(metadata.alternate_hdr_headroom) == 3.5  # the original's own
 
 
 @pytest.mark.parametrize(

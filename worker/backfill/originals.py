@@ -1,4 +1,4 @@
-"""Pairing on this machine: the edits of a run and a folder of originals."""
+"""Pairing on this machine: the edits of a run and a folder of originals, which must be readable as such."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -6,8 +6,13 @@ from pathlib import Path
 from shared.backfill.listing import list_folder
 from shared.backfill.pairing import Pair, Pairing, Traits
 from shared.backfill.rows import BadRow, Row
-from shared.imaging.photo import MAX_BYTES
+from shared.imaging.decode import fit_within, upright_srgb
+from shared.imaging.original import read_original
+from shared.imaging.photo import MAX_BYTES, PhotoError, open_photo
 from shared.imaging.traits import capture_time, looks
+from shared.ultrahdr import UltraHdrError
+from worker.guided.align import LONG_SIDE, align
+from worker.pipeline import upright_size
 
 
 def pair_with(
@@ -28,6 +33,18 @@ def pair_with(
         pair = pairing.find(str(base / row.source))
         pairs.append(Pair(row.source, pair.original, pair.way, pair.candidates))
     return pairs
+
+
+def is_laid_over(edit: str, original: str) -> bool:
+    """Whether an original can be found in an edit, by features and by pixels; False where either is not readable."""
+    try:
+        photo = open_photo(Path(edit).read_bytes())
+        source = read_original(Path(original).read_bytes())
+        size = fit_within(*upright_size(photo), LONG_SIDE)
+        found = align(source.picture, upright_srgb(photo, size))
+    except (OSError, PhotoError, UltraHdrError):
+        return False
+    return found is not None and found.accepted
 
 
 def _traits(path: str) -> Traits:

@@ -11,6 +11,7 @@ from shared.backfill.journal import Journal
 from shared.backfill.outputs import Collisions, output_of
 from shared.backfill.rows import BackfillError, BadRow, Outcome, Row, RowReport, failed
 from shared.imaging.photo import MAX_BYTES
+from shared.options import WrongOriginal
 from worker.backfill.pool import Task, options_of
 
 
@@ -78,7 +79,12 @@ class Plan:
             content = self._content(source, row)
         except OSError as error:
             return Done(key, failed(row, "file", f"{source}: cannot be read ({error.strerror}); check name and rights"))
-        return self._by_content(Task(row, source, output, said, options_of(row, self.options), key, stamp, content))
+        original = None if row.original is None else self.base / row.original
+        options = options_of(row, self.options)
+        if row.original == self.originals.get(row.source):
+            # Found by us, not named by anybody: where it turns out to be another photo, the network works alone.
+            options = replace(options, on_wrong_original=WrongOriginal.UNGUIDED)
+        return self._by_content(Task(row, source, output, said, original, options, key, stamp, content))
 
     def _kept(self, row: Row, key: str, stamp: str, output: Path) -> Kept | None:
         """An outcome that still holds: same source, and the output is there. Failures are tried again."""

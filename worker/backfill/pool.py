@@ -33,6 +33,7 @@ class Task:
     source: Path
     output: Path
     said_output: str
+    original: Path | None
     options: Options
     key: str
     stamp: str
@@ -138,7 +139,8 @@ def _restore(task: Task) -> RowReport:
     begun = time.perf_counter()
     try:
         assert _predictor is not None
-        result = pipeline.restore(task.source.read_bytes(), _predictor, task.options)
+        original = None if task.original is None else task.original.read_bytes()
+        result = pipeline.restore(task.source.read_bytes(), _predictor, task.options, original=original)
         restored = result.outcome is pipeline.Outcome.RESTORED
         if restored:
             with whole_file(task.output) as stream:
@@ -155,6 +157,7 @@ def _restore(task: Task) -> RowReport:
         outcome=Outcome(result.outcome.value),
         output=task.said_output if restored else None,
         original=task.row.original,
+        confidence=None if result.guided is None else result.guided.confidence,
         seconds=round(time.perf_counter() - begun, 4),
         metadata=task.row.metadata,
     )

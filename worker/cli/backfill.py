@@ -26,7 +26,7 @@ from shared.registry import find_model
 from shared.settings import load_settings
 from worker.backfill.forecast import forecast
 from worker.backfill.local import REPORT, SUMMARY, run
-from worker.backfill.originals import pair_with
+from worker.backfill.originals import is_laid_over, pair_with
 from worker.backfill.plan import Plan
 from worker.backfill.pool import Pool
 from worker.cli.console import FAILED, USAGE, err, fail, out
@@ -68,7 +68,7 @@ def backfill(  # noqa: PLR0913, PLR0917  (typer reads the options off the signat
         options = Options(strength=strength, max_headroom=max_headroom, replace=replace)
         library = _library(source, output, include or [], exclude or [])
         plan = Plan(library.base, library.output, check_template(template), asdict(options), overwrite, None)
-        pairs = [] if originals is None else pair_with(originals, library.base, library.rows())
+        pairs = [] if originals is None else pair_with(originals, library.base, library.rows(), is_laid_over)
         plan.originals = {pair.edit: pair.original for pair in pairs if pair.original is not None}
         if pairs:
             _say_pairs(pairs)

@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import RestoreError
-from shared.imaging.original import Original
+from shared.imaging.original import Original, read_original
+from shared.imaging.photo import PhotoError
 from shared.options import Options, WrongOriginal
 from worker.guided.align import Alignment, align
 from worker.guided.confidence import unguided
@@ -25,18 +26,37 @@ def guide(original: Original, edit: NDArray[np.uint8], network: NDArray[np.float
     """
     alignment = align(original.picture, edit)
     if alignment is None or not alignment.accepted:
-        return _without("wrong_original", "the original is not a picture of this edit", alignment, network, options)
+        return _refused("wrong_original", "the original is not a picture of this edit", alignment, network, options)
     joined = join(original, alignment, edit, network)
     confidence = joined.guided.confidence
     if confidence < options.min_confidence:
         reason = f"the original's map fits too badly: confidence {confidence:.2f}, {options.min_confidence:.2f} asked"
-        return _without("low_confidence", reason, alignment, network, options)
+        return _refused("low_confidence", reason, alignment, network, options)
     return joined
 
 
-def _without(
+def opened(data: bytes, options: Options) -> tuple[Original | None, str | None]:
+    """An original and nothing, or nothing and why it cannot be read.
+
+    Raises:
+        PhotoError: it cannot be read, where the options say to refuse.
+    """
+    try:
+        return read_original(data), None
+    except PhotoError as error:
+        if options.on_wrong_original == WrongOriginal.REFUSE:
+            raise
+        return None, str(error)
+
+
+def without(reason: str, alignment: Alignment | None, network: NDArray[np.float32]) -> Joined:
+    """The network's map alone, and why."""
+    return Joined(network, unguided(f"{reason}: predicted without it", alignment), np.ones_like(network))
+
+
+def _refused(
     code: str, reason: str, alignment: Alignment | None, network: NDArray[np.float32], options: Options
 ) -> Joined:
     if options.on_wrong_original == WrongOriginal.REFUSE:
         raise RestoreError(code, f"{reason}; give the photo that was edited, or allow to go on without it")
-    return Joined(network, unguided(f"{reason}: predicted without it", alignment), np.ones_like(network))
+    return without(reason, alignment, network)

@@ -10,7 +10,7 @@ async function report(file) {
 }
 
 function summary({ ok, findings }) {
-  if (!hasMap(findings)) return 'A flat SDR photo.';
+  if (!hasMap(findings)) return ok ? 'A flat SDR photo.' : 'It announces a gain map that is not there.';
   return ok ? 'HDR everywhere that reads it.' : 'Some viewers lose the HDR.';
 }
 

@@ -41,4 +41,6 @@ export function askKey() {
 /** Let the button in the bar open the dialog. */
 export function keyButton() {
   by('key-open').addEventListener('click', () => askKey());
+  // No submit button: Enter in the field would press the first one.
+  by('key-cancel').addEventListener('click', () => /** @type {HTMLDialogElement} */ (by('key-dialog')).close(''));
 }
