@@ -11,12 +11,15 @@ UV := $(BIN)/uv pip compile --quiet --no-header --no-emit-index-url --no-emit-fi
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: .venv/.ready ## Restore a photo (PHOTO=…, else one rendered here) and print where it is and its audit
+demo: .venv/.ready ## Start the service, run a photo through it (PHOTO=…, or one rendered here), audit the result
 	@mkdir -p out
 	@photo="$(PHOTO)"; if [[ -z $$photo ]]; then photo=out/demo.jpg; $(BIN)/python infra/render_demo.py $$photo; fi; \
 	name=$$(basename "$${photo%.*}"); \
-	$(BIN)/regain restore "$$photo" -o "out/$${name}_hdr.jpg" && \
+	$(BIN)/python -m infra.demo "$$photo" out && \
 	if [[ -f out/$${name}_hdr.jpg ]]; then $(BIN)/regain audit "out/$${name}_hdr.jpg"; fi
+
+up: .venv/.ready ## Start the service on this machine (PORT=8000); Ctrl-C stops it
+	$(BIN)/regain up --port $(or $(PORT),8000)
 
 test: .venv/.ready ## Run every test; what needs an absent reader is skipped and listed
 	$(BIN)/python -m pytest
@@ -54,15 +57,30 @@ type: .venv/.ready ## Types, strictly
 fuzz: .venv/.ready ## Feed 20,000 mutated files to the codec
 	$(BIN)/python -m tests.fuzz.mutate --count 20000 --seed 1
 
+load: .venv/.ready ## Rates, waits and scaling of the service on this machine
+	$(BIN)/python -m tests.load.service
+
+backfill-load: .venv/.ready ## A manifest of a million rows, 10,000 rows killed five times, 300 photos of PAIRS
+	$(BIN)/python -m tests.load.backfill --rows 1000000 --killed 10000 --photos $(PAIRS)
+
+contract: .venv/.ready ## Make 2,000 requests out of the API's own OpenAPI document
+	CONTRACT_EXAMPLES=2000 $(BIN)/python -m pytest tests/integration/test_api_contract.py
+
 image-size: .venv/.ready ## Size on disk, in MB, of an environment with what ships and nothing else
 	rm -rf out/runtime && $(PYTHON) -m venv --without-pip out/runtime
 	$(BIN)/pip --disable-pip-version-check --python out/runtime/bin/python install --quiet --require-hashes -r requirements/runtime.txt
 	du -sm out/runtime
 
+screenshots: .venv/.ready ## Take the pictures of docs/screenshots anew, of photos rendered here
+	$(BIN)/python -m tests.acceptance.screenshots
+
 ##@ Model
 
 evaluate: .venv/.ready ## Score the default model on val (PAIRS=folder with train/ and val/)
 	$(BIN)/python -m models.evaluate --data $(PAIRS)/val --fit $(PAIRS)/train --json out/evaluate.json
+
+evaluate-guided: .venv/.ready ## Score guided restoration on edits whose truth is known
+	$(BIN)/python -m models.evaluate_guided --data $(PAIRS)/val --fit $(PAIRS)/train --json out/guided.json
 
 verify-model: .venv/.ready ## Prove ONNX Runtime, its tiles and tinygrad against torch
 	$(BIN)/python -m models.verify
@@ -70,4 +88,4 @@ verify-model: .venv/.ready ## Prove ONNX Runtime, its tiles and tinygrad against
 scenes: .venv/.ready ## What the map does with skies, lamps, windows and white paper
 	$(BIN)/python -m models.scenes
 
-.PHONY: help demo test setup system-deps lock lint type fuzz image-size evaluate verify-model scenes
+.PHONY: help demo up test setup system-deps lock lint type fuzz load image-size evaluate evaluate-guided verify-model scenes contract backfill-load screenshots

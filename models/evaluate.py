@@ -25,10 +25,11 @@ from models.training.pairs import TARGET_MAX, Pair, load_pair, load_pairs, lw_ma
 from models.training.quality import pq_psnr, pu21_psnr
 from shared.imaging.colour import srgb_to_linear
 from shared.imaging.gain_map import log2_gain
+from shared.options import Options
+from shared.registry import find_model
 from shared.settings import load_settings
-from worker.pipeline import Options, encode
+from worker.pipeline import encode
 from worker.predictors import Predictor, make_predictor
-from worker.registry import find_model
 
 BRIGHTNESS = ((0.05, "dark"), (0.15, "dim"), (0.3, "middle"), (1.01, "bright"))  # mean linear luminance below
 

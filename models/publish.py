@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from models.export import export_compact, export_gmnet, load_weights
-from worker.registry import MANIFEST, sha256_of
+from shared.registry import MANIFEST, sha256_of
 
 HERE = Path(__file__).parent
 

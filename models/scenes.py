@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from shared.registry import find_model
 from shared.settings import load_settings
 from worker.predictors import Predictor, make_predictor
-from worker.registry import find_model
 
 SIZE: Final = (960, 1280)  # pixels, (height, width)
 NEAR: Final = 24  # pixels around what shines, in which a halo would lie

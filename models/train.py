@@ -30,6 +30,11 @@ from models.training.sampler import Config, Sampler
 WARM_UP = 100  # steps until the rate is reached
 
 
+def half_precision() -> bool:
+    """Whether bfloat16 pays: without AVX-512 it is emulated, and a step takes ten times as long as in float32."""
+    return torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+
+
 def build(name: str) -> nn.Module:
     """The network of a name: gmnet64, gmnet32, gmnet32b3 (three blocks a stage) or compact."""
     if name == "compact":
@@ -147,7 +152,7 @@ def parameter_groups(net: nn.Module, config: Config) -> list[dict[str, Any]]:
 
 def loss_of(net: nn.Module, image: Tensor, target: Tensor, weights: Tensor) -> Tensor:
     """Stops weighted as the score is, plus slopes, plus (GMNet) the map against the target's own peak."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=half_precision()):
         stops, normalised = predict(net, image)
     loss = stops_loss(stops, target, image) + 0.2 * gradient_loss(stops, target)
     if normalised is not None:
@@ -239,8 +244,10 @@ def train(config: Config, say: Callable[[str], None]) -> None:
     begun = time.monotonic()
     while run.step < config.steps and time.monotonic() - begun < config.minutes * 60:
         run.advance()
-        if run.step % config.every == 0 or run.step == config.steps:
+        if run.step % config.every == 0:
             run.keep()
+    if run.step % config.every:
+        run.keep()  # the minutes, or the steps, ended between two scores
 
 
 def main() -> None:

@@ -21,9 +21,9 @@ from models.export import export_gmnet, load_weights, widths
 from models.gmnet import GMNet
 from models.tinygrad_backend import TinyGMNet
 from models.training.quality import ssim
+from shared.registry import Model, ModelFile, ModelKind, sha256_of
 from worker.predictors.engine import OnnxEngine
 from worker.predictors.gmnet import GMNetPredictor, planes, thumbnail_of
-from worker.registry import Model, ModelFile, ModelKind, sha256_of
 
 LEAST: Final = 110.0  # dB
 SIDE: Final = (192, 256)  # pixels, (height, width)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
 
@@ -39,6 +40,7 @@ class Answer:
     status: int
     excerpt: str  # the first EXCERPT_BYTES of the body
     seconds: float
+    retry_after: float | None = None  # seconds that the receiver wants to be left alone
 
 
 def fetch(url: str, limit: int, *, timeout: float = FETCH_SECONDS, allow_private: bool = False) -> Download:
@@ -49,14 +51,12 @@ def fetch(url: str, limit: int, *, timeout: float = FETCH_SECONDS, allow_private
             `unreachable`.
     """
     host = check_url(url)
-    deadline = Deadline(timeout)
     spool = SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115 - the caller closes it
     stream = cast(BinaryIO, spool)
     try:
-        with _answered("GET", url, host, deadline, allow_private=allow_private) as response:
+        with _answered("GET", url, host, timeout, allow_private) as response:
             _check_status(response, host)
             size = _copy(response, stream, limit, host)
-            _check_time(deadline, host)
     except BaseException:
         stream.close()
         raise
@@ -80,8 +80,7 @@ def post(
     host = check_url(url)
     start = time.monotonic()
     excerpt = b""
-    deadline = Deadline(timeout)
-    with _answered("POST", url, host, deadline, allow_private=allow_private, body=body, headers=headers) as response:
+    with _answered("POST", url, host, timeout, allow_private, body, headers) as response:
         try:
             for block in response.iter_content(EXCERPT_BYTES):
                 excerpt += block
@@ -90,16 +89,16 @@ def post(
         except (requests.RequestException, HTTPError, OSError):
             pass  # cut off, or out of time: the status has been said
         text = excerpt[:EXCERPT_BYTES].decode(errors="replace")
-        return Answer(response.status_code, text, time.monotonic() - start)
+        wait = _retry_after(response.headers.get("Retry-After", ""))
+        return Answer(response.status_code, text, time.monotonic() - start, wait)
 
 
 @contextmanager
-def _answered(  # noqa: PLR0913 - all that a request is
+def _answered(  # noqa: PLR0913, PLR0917 - private to the two above
     method: str,
     url: str,
     host: str,
-    deadline: Deadline,
-    *,
+    timeout: float,
     allow_private: bool,
     body: bytes | None = None,
     headers: Mapping[str, str] | None = None,
@@ -108,17 +107,21 @@ def _answered(  # noqa: PLR0913 - all that a request is
     # Not compressed: a size is then what it says, and no archive bomb is unpacked.
     sent = {"Accept-Encoding": "identity", **(headers or {})}
     with (
-        deadline,
+        Deadline(timeout) as deadline,
         _translated(host, deadline),
         make_session(deadline, allow_private=allow_private) as session,
         session.request(method, url, data=body, headers=sent, stream=True) as response,
     ):
-        _check_time(deadline, host)
+        if deadline.passed:  # a head that our own cut ended looks like a whole one
+            raise _too_slow(host, deadline)
         if response.is_redirect:
             raise FetchError(
                 "redirected", f"{host!r} redirects ({response.status_code}), which is not followed: give the final URL"
             )
         yield response
+        # Where a body ends with its connection, our own cut looks like its end; a delivery is told by its status.
+        if method == "GET" and deadline.passed:
+            raise _too_slow(host, deadline)
 
 
 @contextmanager
@@ -141,10 +144,14 @@ def _translated(host: str, deadline: Deadline) -> Iterator[None]:
         raise _unreachable(host, "no such name, no connection, or it broke off") from error
 
 
-def _check_time(deadline: Deadline, host: str) -> None:
-    """Our own cut looks like an end: of a body without a length, and to http.client of the headers too."""
-    if deadline.passed:
-        raise _too_slow(host, deadline)
+def _retry_after(text: str) -> float | None:
+    """RFC 9110, 10.2.3: seconds, or a date; None where it is neither."""
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None
 
 
 def _timed_out(error: Exception) -> bool:

@@ -97,13 +97,13 @@ class _TimedAdapter(HTTPAdapter):
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
         deadline, made = self._deadline, pool.ConnectionCls
 
-        def connect(connection: Any) -> socket.socket:
-            opened: socket.socket = made._new_conn(connection)
-            deadline.watch(opened)
-            return opened
+        class Watched(made):  # type: ignore[misc, valid-type]  # HTTP or HTTPS, as the pool is
+            def _new_conn(self) -> socket.socket:
+                connection: socket.socket = super()._new_conn()
+                deadline.watch(connection)
+                return connection
 
-        # HTTP or HTTPS, as the pool is; urllib3 has no public hook at the moment of connecting.
-        pool.ConnectionCls = type("WatchedConnection", (made,), {"_new_conn": connect})
+        pool.ConnectionCls = Watched
         return pool
 
 

@@ -13,7 +13,7 @@ from typing import Final
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
-from worker.registry import BLOCK, MANIFEST, ModelError, sha256_of, shipped_folder
+from shared.registry import BLOCK, MANIFEST, ModelError, sha256_of, shipped_folder
 
 TIMEOUT: Final = 30  # seconds without a byte
 EXPORT_TIMEOUT: Final = 600  # seconds

@@ -11,20 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import RestoreError
-from shared.imaging.decode import upright_srgb
+from shared.imaging.decode import fit_within, upright_srgb
 from shared.imaging.encode import encode_gain_map
 from shared.imaging.gain_map import recovery
 from shared.imaging.orientation import to_stored
+from shared.imaging.original import Original
 from shared.imaging.photo import Photo, PhotoError, open_photo
-from shared.ultrahdr import Finding, GainMapMetadata, Severity, UltraHdrError, assemble, audit, parse
+from shared.options import MetadataOf, Options
+from shared.ultrahdr import AppleGainMap, Finding, GainMapMetadata, Severity, UltraHdrError, assemble, audit, parse
+from shared.ultrahdr.camera import with_camera_data
+from worker.guided.align import LONG_SIDE
+from worker.guided.confidence import Guided
+from worker.guided.guide import guide, opened, without
 from worker.predictors import Predictor
 
-STRENGTH_MIN: Final = 0.1  # below, the file would say HDR and show none
-STRENGTH_MAX: Final = 2.0  # above, noise in the map shows
-HEADROOM_MIN: Final = 0.1  # stops
-HEADROOM_MAX: Final = 6.0  # stops: no screen shows more
 LARGE_PHOTO: Final = 4_000_000  # pixels: from here the map is stored at a quarter per side, else at half
 OFFSET: Final = 1 / 64  # linear light: keeps the ratio finite in black (Ultra HDR v1, "OffsetSDR")
+APPLE_OFFSET: Final = 1e-5  # linear light: Apple's older form has none, its ISO files write this
 LEAST_PEAK: Final = 1 / 16  # stops: a photo in which nothing shines still needs max > min
 
 
@@ -46,32 +49,11 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What a caller may choose; none of it changes a pixel of the map, `replace` apart.
-
-    `strength` scales every stop; `max_headroom` (stops), where set, lowers the strength so far that the
-    map's peak stays below it.
-    """
-
-    strength: float = 1.0
-    max_headroom: float | None = None
-    replace: bool = False
-
-    def __post_init__(self) -> None:
-        if not STRENGTH_MIN <= self.strength <= STRENGTH_MAX:
-            raise RestoreError(
-                "bad_strength", f"strength {self.strength:g} is out of range: give {STRENGTH_MIN:g} to {STRENGTH_MAX:g}"
-            )
-        if self.max_headroom is not None and not HEADROOM_MIN <= self.max_headroom <= HEADROOM_MAX:
-            raise RestoreError(
-                "bad_max_headroom",
-                f"max headroom {self.max_headroom:g} is out of range: give {HEADROOM_MIN:g} to {HEADROOM_MAX:g} stops",
-            )
-
-
-@dataclass(frozen=True, slots=True)
 class Result:
-    """A finished photo: the file's bytes and what is to be said about it; `timings` in seconds by stage."""
+    """A finished photo: the file's bytes and what is to be said about it.
+
+    `timings` are seconds by stage; `guided` says how an original was used, where there was one.
+    """
 
     outcome: Outcome
     data: bytes
@@ -80,10 +62,15 @@ class Result:
     findings: tuple[Finding, ...]
     model: str | None
     timings: dict[str, float] = field(default_factory=dict)
+    guided: Guided | None = None
 
 
 def restore(
-    data: bytes, predictor: Predictor, options: Options, report: Callable[[Stage], None] | None = None
+    data: bytes,
+    predictor: Predictor,
+    options: Options,
+    report: Callable[[Stage], None] | None = None,
+    original: bytes | None = None,
 ) -> Result:
     """Give a flat photo a gain map.
 
@@ -92,9 +79,11 @@ def restore(
         predictor: a loaded model.
         options: strength and the like.
         report: told each stage as it begins, where given.
+        original: the HDR photo that was edited, where it is at hand; its map is transferred where it still holds.
 
     Raises:
-        RestoreError: the input is not usable, or the finished file did not pass our own audit.
+        RestoreError: the input is not usable, the original is not this photo's (unless options say to go on
+            without it), or the finished file did not pass our own audit.
     """
     clock = _Clock(report)
     try:
@@ -102,18 +91,35 @@ def restore(
             photo = open_photo(data)
             if not options.replace and parse(photo.base_jpeg).is_hdr:
                 return _unchanged(data)
-            image, map_size = _decode(photo, predictor)
+            width, height = upright_size(photo)
+            map_size = map_size_of(width, height)
+            image = upright_srgb(photo, max(map_size, predictor.input_size(width, height)))
+            source, unread = (None, None) if original is None else opened(original, options)
         with clock.stage(Stage.PREDICT):
+            joined = None
             stops = predictor.predict(image, map_size)
+            if source is not None:
+                # Decoded anew, larger: what the network sees must not depend on whether there is an original.
+                edit = upright_srgb(photo, max(map_size, fit_within(width, height, LONG_SIDE)))
+                joined = guide(source, edit, stops, options)
+                stops = joined.stops
+            elif unread is not None:
+                joined = without(unread, None, stops)
+        truth = source if joined is not None and joined.guided.transferred > 0 else None
         with clock.stage(Stage.ENCODE):
-            map_jpeg, metadata = encode(stops, photo.orientation, options)
+            map_jpeg, metadata = encode(stops, photo.orientation, options, truth)
         with clock.stage(Stage.ASSEMBLE):
-            finished = assemble(photo.base_jpeg, map_jpeg, metadata)
+            base = photo.base_jpeg
+            if truth is not None and options.metadata == MetadataOf.ORIGINAL:
+                base = with_camera_data(base, truth.exif, truth.packets, photo.orientation)
+            finished = assemble(base, map_jpeg, metadata)
         with clock.stage(Stage.VERIFY):
             findings = verify(finished)
     except (PhotoError, UltraHdrError) as error:
         raise RestoreError(error.code, str(error)) from error
-    return Result(Outcome.RESTORED, finished, metadata, photo.notes, findings, predictor.name, clock.seconds)
+    guided = None if joined is None else joined.guided
+    notes = photo.notes if guided is None or guided.reason is None else (*photo.notes, guided.reason)
+    return Result(Outcome.RESTORED, finished, metadata, notes, findings, predictor.name, clock.seconds, guided)
 
 
 def map_size_of(width: int, height: int) -> tuple[int, int]:
@@ -122,17 +128,26 @@ def map_size_of(width: int, height: int) -> tuple[int, int]:
     return max(1, round(width / divisor)), max(1, round(height / divisor))
 
 
-def encode(stops: NDArray[np.float32], orientation: int, options: Options) -> tuple[bytes, GainMapMetadata]:
-    """A map of stops (h, w), upright, as a grey JPEG in the photo's own orientation, and its metadata.
+def encode(
+    stops: NDArray[np.float32], orientation: int, options: Options, truth: Original | None = None
+) -> tuple[bytes, GainMapMetadata]:
+    """A map of stops (h, w) or (h, w, 3), upright, as a JPEG in the photo's own orientation, and its metadata.
 
-    The samples always span 0 to the map's peak; strength and headroom are in the metadata alone.
+    The samples always span the map's least to its most; strength and headroom are in the metadata alone. Offsets
+    and headroom are those of the original whose map it is, where there is one.
     """
-    peak = max(float(stops.max()), LEAST_PEAK)
-    samples = recovery(stops, _metadata(peak))
+    low = min(0.0, float(stops.min()))
+    peak = max(float(stops.max()), low + LEAST_PEAK, LEAST_PEAK)
+    samples = recovery(stops, _metadata(low, peak, peak, (OFFSET, OFFSET)))
+    headroom = peak if truth is None else max(headroom_of(truth), LEAST_PEAK)
     strength = options.strength
     if options.max_headroom is not None:
-        strength = min(strength, options.max_headroom / peak)
-    return encode_gain_map(np.ascontiguousarray(to_stored(samples, orientation))), _metadata(peak * strength)
+        strength = min(strength, options.max_headroom / headroom)
+    # Three equal channels where the map has three: some readers take the number of channels from the metadata.
+    metadata = _metadata(
+        low * strength, peak * strength, headroom * strength, offsets_of(truth), channels=1 if stops.ndim == 2 else 3
+    )
+    return encode_gain_map(np.ascontiguousarray(to_stored(samples, orientation))), metadata
 
 
 def verify(finished: bytes) -> tuple[Finding, ...]:
@@ -158,24 +173,38 @@ def _unchanged(data: bytes) -> Result:
     return Result(Outcome.UNCHANGED, data, None, tuple(notes), findings, None)
 
 
-def _decode(photo: Photo, predictor: Predictor) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """The upright sRGB picture, as large as model and map need, and the upright map's size."""
-    turned = photo.orientation >= 5
-    width, height = (photo.height, photo.width) if turned else (photo.width, photo.height)
-    map_size = map_size_of(width, height)
-    wanted = predictor.input_size(width, height)
-    return upright_srgb(photo, max(map_size, wanted)), map_size
+def upright_size(photo: Photo) -> tuple[int, int]:
+    """Width and height in pixels as the photo is to be seen."""
+    return (photo.height, photo.width) if photo.orientation >= 5 else (photo.width, photo.height)
 
 
-def _metadata(peak: float) -> GainMapMetadata:
+def offsets_of(truth: Original | None) -> tuple[float, float]:
+    """Base and alternate offset in linear light: the original's own, ours where there is none."""
+    if truth is None:
+        return OFFSET, OFFSET
+    if isinstance(truth.metadata, AppleGainMap):
+        return APPLE_OFFSET, APPLE_OFFSET
+    return float(truth.metadata.base_offset[0]), float(truth.metadata.alternate_offset[0])
+
+
+def headroom_of(truth: Original) -> float:
+    """The headroom in stops at which an original's map applies in full."""
+    if isinstance(truth.metadata, AppleGainMap):
+        return truth.metadata.headroom
+    return float(truth.metadata.alternate_hdr_headroom)
+
+
+def _metadata(
+    low: float, peak: float, headroom: float, offsets: tuple[float, float], channels: int = 1
+) -> GainMapMetadata:
     return GainMapMetadata.from_floats(
-        gain_map_min=0.0,
-        gain_map_max=peak,
+        gain_map_min=[low] * channels,
+        gain_map_max=[peak] * channels,
         gamma=1.0,
-        base_offset=OFFSET,
-        alternate_offset=OFFSET,
+        base_offset=offsets[0],
+        alternate_offset=offsets[1],
         base_hdr_headroom=0.0,
-        alternate_hdr_headroom=peak,
+        alternate_hdr_headroom=headroom,
     )
 
 

@@ -39,7 +39,10 @@ def log2_gain(samples: Samples, metadata: GainMapMetadata | AppleGainMap) -> Flo
 
 
 def recovery(stops: Floats, metadata: GainMapMetadata) -> Samples:
-    """Stops (H, W) -> encoded samples (H, W) uint8, the inverse of `log2_gain` for one channel."""
+    """Stops (H, W) or (H, W, 3) -> encoded samples uint8 of that shape, the inverse of `log2_gain`.
+
+    All channels are encoded with the first's range, as our own metadata have it.
+    """
     low, high = float(metadata.gain_map_min[0]), float(metadata.gain_map_max[0])
     if high <= low:
         return np.zeros(stops.shape, np.uint8)

@@ -58,6 +58,18 @@ class Photo:
     notes: tuple[str, ...]
 
 
+def check_photo(data: bytes) -> str:
+    """Look at a photo's header alone; its format, as in FORMATS.
+
+    Raises:
+        PhotoError: as `open_photo`, as far as it shows without decoding.
+    """
+    _check_bytes(data)
+    with decoder_faults("photo"), _opened(data) as image:
+        _check(image)
+        return "JPEG" if image.format == "MPO" else str(image.format)
+
+
 def open_photo(data: bytes) -> Photo:
     """Check a photo and make it a JPEG if it is none.
 
@@ -65,21 +77,23 @@ def open_photo(data: bytes) -> Photo:
         PhotoError: `empty`, `too_many_bytes`, `unsupported_format`, `too_many_pixels`, `animated`, `cmyk`,
             `truncated`, `damaged`, `no_heic`.
     """
-    if not data:
-        raise PhotoError("empty", "the file is empty; export the photo again")
-    if len(data) > MAX_BYTES:
-        raise PhotoError(
-            "too_many_bytes", f"the file has {len(data) >> 20} MiB, more than {MAX_BYTES >> 20}; export it smaller"
-        )
-    _allow_heic(data)
-    with decoder_faults("photo"):
-        if data.startswith(START):
-            parse(data)  # walks to EOI: a file that is cut off is refused before any decode
+    _check_bytes(data)
     with decoder_faults("photo"), _opened(data) as image:
         _check(image)
         if image.format in ("JPEG", "MPO"):
             return _jpeg(data, image)
         return _recoded(data, image)
+
+
+def _check_bytes(data: bytes) -> None:
+    if not data:
+        raise PhotoError("empty", "the file is empty; export the photo again")
+    if len(data) > MAX_BYTES:
+        raise PhotoError("too_many_bytes", f"the file has more than {MAX_BYTES >> 20} MiB; export it smaller")
+    _allow_heic(data)
+    with decoder_faults("photo"):
+        if data.startswith(START):
+            parse(data)  # walks to EOI: a file that is cut off is refused before any decode
 
 
 @contextmanager

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from shared.options import Options
+from shared.registry import read_manifest, shipped_folder
 from shared.ultrahdr import GainMapMetadata, parse
 from shared.ultrahdr.segments import walk
 from tests.golden.mutations import matrix
 from tests.golden.recipe import exif, packet, photo, profile, segment
 from tests.readers.check import Readers
-from worker.pipeline import Options, Outcome, restore
+from worker.pipeline import Outcome, restore
 from worker.predictors import Predictor, make_predictor
-from worker.registry import read_manifest, shipped_folder
 
 XMP = b"http://ns.adobe.com/xap/1.0/\0"
 

@@ -93,7 +93,6 @@ def test_tls_is_verified(web: BadWeb) -> None:
         "http://example.com:99999/",
         "http://example.com:x/",
         "http://[::1/",
-        "http://①②⑦.⓪.⓪.①/",
         "http://exa mple.com/",
         "http://example.com/\r\nHost: x",
         "http://" + "a" * 64 + ".example/",
@@ -149,6 +148,14 @@ def test_addresses_inside_a_network_are_blocked(web: BadWeb, host: str) -> None:
         assert (error.code, error.retryable) == ("blocked_address", False)
         with pytest.raises(FetchError, match="inside a network"):
             post(f"{scheme}://{host}:{port}/photo", b"", {})
+    assert web.seen == []
+
+
+def test_digits_in_disguise_are_no_host(web: BadWeb) -> None:
+    web.seen.clear()
+    port = web.url.rsplit(":", 1)[1]
+    error = refused(f"http://①②⑦.⓪.⓪.①:{port}/photo", allow_private=False)
+    assert (error.code, error.retryable) == ("bad_url", False)
     assert web.seen == []
 
 

@@ -12,11 +12,12 @@ import pytest
 import torch
 
 from models.gmnet import GMNet, initialise
+from shared.options import Options
+from shared.registry import ModelError, find_model, known_models
 from tests.golden.recipe import photo
 from worker.installer import Source, install, sources
-from worker.pipeline import Options, Outcome, restore
+from worker.pipeline import Outcome, restore
 from worker.predictors import make_predictor
-from worker.registry import ModelError, find_model, known_models
 
 
 @pytest.fixture(scope="module")

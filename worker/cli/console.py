@@ -1,8 +1,6 @@
 """What every command shares: consoles, reading and writing files, and one way to fail."""
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -10,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from shared.files import whole_file
 from shared.imaging.photo import MAX_BYTES
 
 out = Console(highlight=False, soft_wrap=True)
@@ -58,23 +57,8 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         CliError: the folder is missing, or not writable, or the disk is full.
     """
-    temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as stream:
-            temporary = Path(stream.name)
+        with whole_file(path) as stream:
             stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise CliError(f"{path}: cannot be written ({error.strerror}); choose another place with -o") from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -8,11 +8,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.table import Table
 
+from shared.registry import Model, find_model, known_models
 from shared.settings import load_settings
 from worker.cli.console import err, fail, out, print_json
 from worker.installer import install as install_source
 from worker.installer import sources
-from worker.registry import Model, find_model, known_models
 
 model = typer.Typer(help="List, install and choose models.", no_args_is_help=True)
 

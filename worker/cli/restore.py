@@ -9,12 +9,13 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from shared.errors import RestoreError
+from shared.options import STRENGTH_MAX, STRENGTH_MIN, MetadataOf, Options, WrongOriginal
+from shared.registry import find_model
 from shared.settings import load_settings
 from worker.cli.console import FAILED, USAGE, CliError, err, fail, out, print_json, read_input, write_atomically
-from worker.pipeline import STRENGTH_MAX, STRENGTH_MIN, Options, Outcome, Result
+from worker.pipeline import Outcome, Result
 from worker.pipeline import restore as restore_photo
 from worker.predictors import Predictor, make_predictor
-from worker.registry import find_model
 
 SUFFIX = "_hdr.jpg"  # of the file that is written beside its input
 
@@ -34,13 +35,20 @@ def restore(  # noqa: PLR0913, PLR0917  (typer reads the options off the signatu
     max_headroom: Annotated[float | None, typer.Option(help="most stops above SDR white")] = None,
     model: Annotated[str | None, typer.Option(help="a name of `regain model list`")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="make a new map where there is one")] = False,
+    original: Annotated[Path | None, typer.Option(help="the HDR photo that was edited: its map is given back")] = None,
+    metadata: Annotated[MetadataOf, typer.Option(help="with --original: whose camera data")] = MetadataOf.EDIT,
+    min_confidence: Annotated[float, typer.Option(help="with --original: 0 to 1; below, it is wrong")] = 0.0,
+    on_wrong_original: Annotated[WrongOriginal, typer.Option(help="what then")] = WrongOriginal.REFUSE,
     as_json: Annotated[bool, typer.Option("--json", help="print the results as JSON")] = False,
 ) -> None:
     """Predict a gain map for each photo and write an Ultra HDR JPEG, never over the input."""
     try:
-        options = Options(strength=strength, max_headroom=max_headroom, replace=replace)
+        options = Options(strength, max_headroom, replace, metadata, min_confidence, on_wrong_original)
     except RestoreError as error:
         fail(str(error), USAGE)
+    if original is not None and len(photos) > 1:
+        fail("--original belongs to one photo; restore the others apart", USAGE)
+    source = None if original is None else read_input(original)
     tasks = plan(photos, output)
     settings = load_settings()
     predictor = make_predictor(
@@ -60,7 +68,7 @@ def restore(  # noqa: PLR0913, PLR0917  (typer reads the options off the signatu
         disable=len(tasks) == 1 or not err.is_terminal,
     ) as progress:
         for task in progress.track(tasks, description="restoring"):
-            report = _one(task, predictor, options)
+            report = _one(task, predictor, options, source)
             reports.append(report)
             if not as_json:
                 _say(report)
@@ -98,10 +106,10 @@ def plan(photos: list[Path], output: Path | None) -> list[Task]:
     return tasks
 
 
-def _one(task: Task, predictor: Predictor, options: Options) -> dict[str, Any]:
+def _one(task: Task, predictor: Predictor, options: Options, original: bytes | None) -> dict[str, Any]:
     report: dict[str, Any] = {"file": str(task.photo), "outcome": "failed", "output": None, "error": None}
     try:
-        result = restore_photo(read_input(task.photo), predictor, options)
+        result = restore_photo(read_input(task.photo), predictor, options, original=original)
         if result.outcome is Outcome.RESTORED:
             write_atomically(task.output, result.data)
             report["output"] = str(task.output)
@@ -117,6 +125,7 @@ def _summary(result: Result) -> dict[str, Any]:
         "outcome": result.outcome.value,
         "model": result.model,
         "metadata": result.metadata.to_json() if result.metadata else None,
+        "guided": None if result.guided is None else result.guided.to_json(),
         "notes": list(result.notes),
         "timings": result.timings,
     }
@@ -130,6 +139,9 @@ def _say(report: dict[str, Any]) -> None:
     if report["outcome"] == Outcome.UNCHANGED:
         out.print(f"[yellow]unchanged[/] {escape(report['file'] + notes)}; --replace makes a new map")
         return
+    guided = report["guided"]
+    if guided is not None and guided["reason"] is None:
+        notes += f" ({guided['transferred']:.0%} of the map is the original's own)"
     peak = report["metadata"]["gain_map_max"]
     out.print(f"[green]restored[/] {escape(report['output'] + notes)} · up to {_stops(peak)} stops above SDR white")
 

@@ -5,9 +5,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.imaging.decode import fit_within
+from shared.registry import Model
 from worker.predictors.protocol import Image, Stops
 from worker.predictors.session import open_session
-from worker.registry import Model
 
 MULTIPLE = 32  # pixels: the encoder halves five times
 BEND = 1.5  # the training's: knots lie closer together near white

@@ -6,9 +6,9 @@ from typing import Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.registry import Model, ModelError
 from shared.settings import Backend
 from worker.predictors.session import open_session
-from worker.registry import Model, ModelError
 
 Planes = NDArray[np.float32]
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from shared.imaging.decode import fit_within
 from shared.imaging.upsample import guided_upsample
+from shared.registry import Model
 from worker.predictors.engine import Engine
 from worker.predictors.protocol import Image, Stops
-from worker.registry import Model
 
 THUMBNAIL = 256  # pixels per side, the network's definition
 TILE = 1024  # pixels: longest side of one inference

@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
+from shared.registry import Model
 from worker.predictors.protocol import Image, Stops
-from worker.registry import Model
 
 KNEE = 0.5  # luma in 0..1: nothing below gains
 

@@ -1,12 +1,12 @@
 """From a manifest's entry to a model that is loaded."""
 
+from shared.registry import Model, ModelKind
 from shared.settings import Backend
 from worker.predictors.compact import CompactPredictor
 from worker.predictors.engine import make_engine
 from worker.predictors.gmnet import GMNetPredictor
 from worker.predictors.naive import NaivePredictor
 from worker.predictors.protocol import Predictor
-from worker.registry import Model, ModelKind
 
 
 def make_predictor(

@@ -11,11 +11,11 @@ from models.export import ConstantPool, export_gmnet, load_weights, widths
 from models.gmnet import THUMBNAIL, GMNet, initialise
 from models.tinygrad_backend import pooling_rows
 from models.verify import LEAST, verify
+from shared.registry import Model, ModelFile, ModelKind, read_manifest, sha256_of, shipped_folder
 from shared.settings import Backend
 from worker.predictors import make_predictor
 from worker.predictors.engine import OnnxEngine
 from worker.predictors.gmnet import HALO, GMNetPredictor, spans
-from worker.registry import Model, ModelFile, ModelKind, read_manifest, sha256_of, shipped_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
 
@@ -76,6 +76,7 @@ def test_trap_the_dynamic_kernel_is_realised(state: dict[str, torch.Tensor], pre
     """Another thumbnail means another kernel: what the first picture gave must not be baked in."""
     net = GMNet(*widths(state)).eval()
     net.load_state_dict(state)
+    outputs = []
     for seed in (1, 2):
         thumbnail = np.random.default_rng(seed).random((1, 3, THUMBNAIL, THUMBNAIL)).astype(np.float32)
         image = np.random.default_rng(9).random((1, 3, 32, 48)).astype(np.float32)
@@ -83,7 +84,11 @@ def test_trap_the_dynamic_kernel_is_realised(state: dict[str, torch.Tensor], pre
             expected, _ = net(torch.from_numpy(image), torch.from_numpy(thumbnail))
         kernel, attention, _ = predictor._engine.global_branch(thumbnail)
         found = predictor._engine.local_branch(image, kernel, attention)
-        assert np.allclose(found, expected.numpy(), atol=1e-5)
+        # Random weights give any scale, and each CPU's kernels round in another order: what counts is the share.
+        scale = float(expected.abs().max())
+        assert np.allclose(found / scale, expected.numpy() / scale, rtol=0, atol=1e-5)
+        outputs.append(found / scale)
+    assert np.abs(outputs[0] - outputs[1]).max() > 1e-3
 
 
 def test_batches_and_single_pictures_agree(state: dict[str, torch.Tensor]) -> None:

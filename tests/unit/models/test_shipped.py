@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from models.scenes import night, paper, read, sky, window
+from shared.registry import ModelKind, read_manifest, shipped_folder
 from worker.predictors import Predictor, make_predictor
-from worker.registry import ModelKind, read_manifest, shipped_folder
 
 SHIPPED = [model for model in read_manifest(shipped_folder()).values() if model.kind is not ModelKind.NAIVE]
 

@@ -48,3 +48,11 @@ def test_a_run_starts_from_committed_weights(tmp_path: Path) -> None:
     train(tmp_path / "data", tmp_path / "run", f"gmnet{features}b{blocks}", 2, "--init", str(shipped), "--rate", "0")
     kept, original = load_weights(tmp_path / "run" / "average.pt"), load_weights(shipped)
     assert all(torch.allclose(kept[key], original[key]) for key in original)
+
+
+def test_a_run_whose_minutes_end_keeps_its_last_steps(tmp_path: Path) -> None:
+    make_folder(tmp_path / "data" / "train")
+    make_folder(tmp_path / "data" / "val", 2)
+    train(tmp_path / "data", tmp_path / "run", "gmnet8b1", 100_000, "--every", "100000", "--minutes", "0.005")
+    assert torch.load(tmp_path / "run" / "last.pt", weights_only=True)["step"] > 0
+    assert (tmp_path / "run" / "best.pt").is_file()

@@ -1,0 +1,74 @@
+"""How much one key may ask: requests a minute in the broker's Redis, jobs a day in SQL."""
+
+import time
+from typing import Final
+
+from flask import Flask, Response, g, request
+from flask_limiter import Limiter, RateLimitExceeded
+from flask_limiter.util import get_remote_address
+
+from api import auth
+from api.problems import ProblemError, answer
+from api.services import services
+from shared.database import job_store
+from shared.settings import ServiceSettings
+
+DAY: Final = 86400.0  # seconds; days are UTC
+TIMEOUT: Final = 1  # seconds: a request must not wait for a counter
+# Whoever waits for a job may ask as often as it likes; links carry their own terms.
+UNCOUNTED: Final = auth.OPEN | {"jobs.show", "events.stream_events", "metrics.metrics"}
+
+
+def register(app: Flask, settings: ServiceSettings) -> None:
+    """Count requests by key; where Redis is away, each process counts for itself."""
+    options: dict[str, str | int] = {}
+    if settings.redis_url:
+        options = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
+    limiter = Limiter(
+        _who,
+        application_limits=[settings.rate_limit],
+        application_limits_exempt_when=_uncounted,
+        storage_uri=settings.redis_url or "memory://",
+        storage_options=options,
+        key_prefix="regain:limits",
+        in_memory_fallback_enabled=True,
+        swallow_errors=True,
+    )
+    limiter.init_app(app)
+
+    @app.errorhandler(RateLimitExceeded)
+    def exceeded(error: RateLimitExceeded) -> Response:
+        current = limiter.current_limit
+        wait = None if current is None else max(1.0, current.reset_at - time.time())
+        return answer(
+            ProblemError("rate_limited", f"more than {error.description} with this key: slow down", retry_after=wait)
+        )
+
+
+def check_quota() -> None:
+    """Refuse a job beyond the key's quota of the day.
+
+    Raises:
+        ProblemError: `quota_exceeded`.
+    """
+    key, now = auth.current_key(), time.time()
+    if key.daily_quota is None:
+        return
+    midnight = now - now % DAY
+    with services().database.read() as connection:
+        used = job_store.submitted_since(connection, key.tenant, midnight)
+    if used >= key.daily_quota:
+        raise ProblemError(
+            "quota_exceeded",
+            f"all {key.daily_quota} jobs of the day (UTC) are used: come back tomorrow, or ask for more",
+            retry_after=midnight + DAY - now,
+        )
+
+
+def _who() -> str:
+    key = g.get("key")
+    return get_remote_address() if key is None else str(key.id)
+
+
+def _uncounted() -> bool:
+    return request.endpoint is None or request.endpoint in UNCOUNTED

@@ -1,0 +1,41 @@
+"""Cursors of lists, and times as callers write them."""
+
+import base64
+import re
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from flask import json
+
+from api.problems import ProblemError
+
+
+def cursor_at(created: float, row_id: str) -> str:
+    """The cursor of the page that follows this row."""
+    return base64.urlsafe_b64encode(json.dumps([created, row_id]).encode()).decode().rstrip("=")
+
+
+def position(cursor: str) -> tuple[float, str]:
+    """When the last row of the page before was made, and its id.
+
+    Raises:
+        ProblemError: `bad_cursor`.
+    """
+    with suppress(ValueError, TypeError, RecursionError):
+        padded = cursor + "=" * (-len(cursor) % 4)
+        created, row_id = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        if isinstance(created, float) and isinstance(row_id, str) and re.fullmatch(r"[0-9a-f]{32}", row_id):
+            return created, row_id
+    raise ProblemError("bad_cursor", "cursor: take it from `next` of the page before")
+
+
+def seconds(name: str, text: str) -> float:
+    """A time as seconds since 1970; UTC where it does not say.
+
+    Raises:
+        ProblemError: `invalid_request`.
+    """
+    with suppress(ValueError, OverflowError):
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    raise ProblemError("invalid_request", f"{name}: not a time; write one such as 2026-11-24T20:00:00Z")

@@ -1,0 +1,52 @@
+"""The service's page: files as they are, behind a policy under which nothing foreign and nothing inline runs."""
+
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, request, send_from_directory
+
+from api.services import services
+
+STATIC: Final = Path(__file__).parent / "static"
+TYPES: Final = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+PAGES: Final = {"/": "restore.html", "/audit": "audit.html"}
+FOLDER: Final = "/static/"
+
+
+def register(app: Flask) -> None:
+    """Serve the page; it is no endpoint of the API and holds no data.
+
+    Called before keys are asked for: a browser sends none for a page or its script.
+    """
+
+    @app.before_request
+    def answer_page() -> Response | None:
+        if request.method not in ("GET", "HEAD"):
+            return None
+        name = PAGES.get(request.path)
+        if name is None and request.path.startswith(FOLDER):
+            name = request.path.removeprefix(FOLDER)
+        return None if name is None else _file(name)
+
+
+def _file(name: str) -> Response:
+    kind = TYPES.get(Path(name).suffix, "application/octet-stream")
+    response = send_from_directory(STATIC, name, mimetype=kind, conditional=True, etag=True)
+    response.headers["Cache-Control"] = "no-cache"  # asked for each time, and answered 304
+    response.headers["Content-Security-Policy"] = _policy()
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response
+
+
+def _policy() -> str:
+    """Results may be fetched from where their links lead; nothing else leaves this host."""
+    settings = services().settings
+    store = settings.s3_public_endpoint or settings.s3_endpoint
+    origin = "" if not store else " {0.scheme}://{0.netloc}".format(urlsplit(store))
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+        f"connect-src 'self'{origin}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )

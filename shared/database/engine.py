@@ -1,0 +1,118 @@
+"""One way to a database: SQLite (WAL, fully synchronous) or PostgreSQL, and short transactions."""
+
+import hashlib
+import sqlite3
+import threading
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+BUSY_TIMEOUT: Final = 20.0  # seconds that a writer waits for SQLite's one write lock
+POOL_SIZE: Final = 8  # connections a process; a few more may open for a moment
+CONNECT_TIMEOUT: Final = 5  # seconds
+
+
+class DatabaseUnavailableError(Exception):
+    """The database cannot be reached or is too busy; the same call may succeed later."""
+
+
+class Database:
+    """An engine that is made when first used, so that no connection is ever shared over a fork."""
+
+    def __init__(self, url: str) -> None:
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._engine: Engine | None = None
+        # SQLite lets a writer that has to wait sleep for up to a tenth of a second; threads of one process queue here.
+        self._turn = threading.RLock() if self.is_sqlite else nullcontext()
+
+    @property
+    def engine(self) -> Engine:
+        """The engine."""
+        if self._engine is None:
+            self._engine = _sqlite(self.url) if self.is_sqlite else _postgresql(self.url)
+        return self._engine
+
+    @contextmanager
+    def begin(self, lock: str | None = None, *, also: Collection[str] = ()) -> Iterator[Connection]:
+        """A transaction that writes; committed at the end, rolled back by any exception.
+
+        `lock` names something outside the database (an object's key) that no other transaction with the same
+        name may touch meanwhile; `also` names more of them. SQLite has one writer at a time anyway.
+
+        Raises:
+            DatabaseUnavailableError: no connection, or the lock was not to be had in time.
+        """
+        with self._turn, self._faults(), self.engine.begin() as connection:
+            if not self.is_sqlite:
+                # In one order for everybody, or two transactions could wait for each other.
+                for number in sorted({_lock_number(name) for name in (lock, *also) if name is not None}):
+                    connection.execute(text("select pg_advisory_xact_lock(:number)"), {"number": number})
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection for reading alone.
+
+        Raises:
+            DatabaseUnavailableError: no connection.
+        """
+        with self._faults(), self.engine.connect() as connection:
+            yield connection.execution_options(regain_reads=True)
+
+    def check(self) -> None:
+        """Raise DatabaseUnavailableError unless the database answers."""
+        with self.read() as connection:
+            connection.execute(text("select 1"))
+
+    def dispose(self) -> None:
+        """Close every connection; the next use opens new ones."""
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            yield
+        except OperationalError as error:
+            raise DatabaseUnavailableError(f"the database does not answer ({error.orig})") from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise DatabaseUnavailableError(f"the connection to the database broke ({error.orig})") from error
+            raise
+
+
+def _lock_number(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+
+
+def _postgresql(url: Any) -> Engine:
+    return create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        pool_pre_ping=True,
+        pool_size=POOL_SIZE,
+        connect_args={"connect_timeout": CONNECT_TIMEOUT},
+    )
+
+
+def _sqlite(url: Any) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT}, pool_size=POOL_SIZE)
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: sqlite3.Connection, _record: object) -> None:
+        # Transactions are begun by us, below: the driver's own begin too late, and then cannot wait for the lock.
+        connection.isolation_level = None
+        for pragma in ("journal_mode = wal", "synchronous = full", "foreign_keys = on"):
+            connection.execute(f"pragma {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        reads = connection.get_execution_options().get("regain_reads", False)
+        connection.exec_driver_sql("begin" if reads else "begin immediate")
+
+    return engine

@@ -1,0 +1,37 @@
+"""The schema's versions, applied by Alembic."""
+
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect, text
+
+from shared.database.engine import Database
+
+FOLDER: Final = Path(__file__).parent / "migrations"
+
+
+def migrate(database: Database) -> None:
+    """Bring a database to the newest version; one process at a time, nothing done where it is there.
+
+    Raises:
+        DatabaseUnavailableError: no connection.
+    """
+    with database.begin(lock="schema") as connection:
+        config = Config()
+        config.set_main_option("script_location", str(FOLDER))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def is_current(database: Database) -> bool:
+    """Whether the database is at the version that this code wants."""
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER))
+    with database.read() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return False
+        found = connection.execute(text("select version_num from alembic_version")).scalars().all()
+    return set(found) == set(ScriptDirectory.from_config(config).get_heads())

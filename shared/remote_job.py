@@ -1,0 +1,104 @@
+"""Jobs as the service shows them to its callers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from shared.jobs import FINAL, JobStatus
+from shared.transport import ClientError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteJob:
+    """A job as the service shows it. Times are seconds since 1970, UTC."""
+
+    id: str
+    status: JobStatus
+    queue: str
+    stage: str | None
+    percent: int
+    attempt: int
+    created: float | None
+    started: float | None
+    finished: float | None
+    expires: float | None
+    model: str
+    deduplicated: bool
+    error_code: str | None
+    error_message: str | None
+    answer: Mapping[str, Any]  # all of it, as the service wrote it
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will happen to it by itself."""
+        return self.status in FINAL
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some jobs, and the cursor of the next page if there is one."""
+
+    jobs: tuple[RemoteJob, ...]
+    next: str | None
+
+
+def parse_job(answer: Mapping[str, Any]) -> RemoteJob:
+    """A job out of the service's JSON; fields that this client does not know stay in `answer`.
+
+    Raises:
+        ClientError: `bad_answer`.
+    """
+    status = str(_field(answer, "status"))
+    if status not in set(JobStatus):
+        raise ClientError("bad_answer", 200, f"job state {status!r} is unknown to this client; update it")
+    try:
+        return _built(JobStatus(status), answer)
+    except (TypeError, ValueError, AttributeError) as fault:
+        raise ClientError(
+            "bad_answer", 200, f"the service's answer has an odd value ({fault}); are client and service one version?"
+        ) from fault
+
+
+def parse_page(answer: Mapping[str, Any]) -> Page:
+    """A page of jobs out of the service's JSON.
+
+    Raises:
+        ClientError: `bad_answer`.
+    """
+    return Page(tuple(parse_job(job) for job in _field(answer, "jobs")), answer.get("next"))
+
+
+def _field(answer: Mapping[str, Any], name: str) -> Any:
+    try:
+        return answer[name]
+    except (KeyError, TypeError):
+        raise ClientError(
+            "bad_answer", 200, f"the service's answer lacks {name!r}; are client and service one version?"
+        ) from None
+
+
+def _built(status: JobStatus, answer: Mapping[str, Any]) -> RemoteJob:
+    error = answer.get("error") or {}
+    times = {name: _time(answer.get(name)) for name in ("created", "started", "finished", "expires")}
+    return RemoteJob(
+        id=str(_field(answer, "id")),
+        status=status,
+        queue=str(answer.get("queue", "")),
+        stage=answer.get("stage"),
+        percent=int(answer.get("percent") or 0),
+        attempt=int(answer.get("attempt") or 0),
+        model=str(answer.get("model", "")),
+        deduplicated=bool(answer.get("deduplicated")),
+        error_code=error.get("code"),
+        error_message=error.get("message"),
+        answer=answer,
+        **times,
+    )
+
+
+def _time(value: object) -> float | None:
+    """Seconds since 1970, of the same or of an RFC 3339 text."""
+    if isinstance(value, str):
+        return datetime.fromisoformat(value).timestamp()
+    return float(value) if isinstance(value, int | float) else None

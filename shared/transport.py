@@ -1,0 +1,189 @@
+"""Requests to the service over HTTP: one way to authenticate, to try again and to fail."""
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, TypeVar
+
+import requests
+from requests.auth import AuthBase
+from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError
+
+ATTEMPTS: Final = 6  # of one call, the first included
+BACKOFF: Final = 0.5  # seconds before the second attempt; doubled before each further one, with jitter
+LONGEST_PAUSE: Final = 60.0  # seconds between two attempts; a service that asks for more is not waited for
+CONNECT_TIMEOUT: Final = 5.0  # seconds
+READ_TIMEOUT: Final = 60.0  # seconds of silence, beyond what a long poll asks for
+# The service did not do what was asked: any call may be sent again.
+NOT_DONE: Final = frozenset({429, 503})
+# A proxy does not know whether it was done: only what may be done twice is sent again.
+UNKNOWN: Final = frozenset({502, 504})
+
+Answer = TypeVar("Answer")
+
+
+class ClientError(Exception):
+    """The service refused, or did not answer.
+
+    `code` is stable: the service's own, or `unreachable`, `bad_answer`, `bad_url`, `no_key`, `timeout`, `file`;
+    `status` is the HTTP status, 0 where there was no answer.
+    """
+
+    def __init__(self, code: str, status: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request. `repeatable`: doing it twice does no harm. `patience`: seconds that the service may stay silent."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] | None = None
+    headers: Mapping[str, str] | None = None
+    files: Mapping[str, Any] | None = None
+    form: Mapping[str, str] | None = None
+    repeatable: bool = True
+    patience: float = 0.0
+
+
+class _Bearer(AuthBase):
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._key}"
+        return request
+
+
+class Transport:
+    """A session with one service. Not for several threads at once."""
+
+    def __init__(self, url: str, key: str, sleep: Callable[[float], None] = time.sleep) -> None:
+        """Nothing is sent yet.
+
+        Raises:
+            ClientError: `bad_url`.
+        """
+        if not url.startswith(("http://", "https://")):
+            raise ClientError("bad_url", 0, f"{url!r} is no address of a service; give http://… or https://…")
+        self.url = url.rstrip("/")
+        self._session = requests.Session()
+        self._session.auth = _Bearer(key)
+        self._sleep = sleep
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._session.close()
+
+    def json(self, call: Call) -> dict[str, Any]:
+        """The answer as a JSON object; empty where there is no body.
+
+        Raises:
+            ClientError: the service refused, did not answer, or answered something else.
+        """
+        return self.fetch(call, self._object)
+
+    def fetch(self, call: Call, read: Callable[[requests.Response], Answer]) -> Answer:
+        """Send a call, again where that may help, and return what `read` makes of its good answer.
+
+        `read` runs anew with each attempt, for an answer may break off while it is being read.
+
+        Raises:
+            ClientError: the service refused or did not answer.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                with self._send(call) as response:
+                    if response.status_code < 300:
+                        return read(response)
+                    error, pause = _refusal(response), _pause_asked(response)
+                    again = _may_help(response, call.repeatable)
+            except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as fault:
+                error, pause = self._unreachable(fault), None
+                again = call.repeatable or _never_sent(fault)
+            except (requests.RequestException, HTTPError) as fault:
+                raise self._unreachable(fault) from fault
+            if pause is None:
+                pause = BACKOFF * 2 ** (attempt - 1) * random.uniform(0.5, 1.0)  # noqa: S311  (no secret)
+            if not again or attempt == ATTEMPTS or pause > LONGEST_PAUSE:
+                raise error
+            self._sleep(pause)
+        raise AssertionError("the loop returns or raises")
+
+    def _send(self, call: Call) -> requests.Response:
+        return self._session.request(
+            call.method,
+            self.url + call.path,
+            params=call.query,
+            headers=call.headers,
+            files=call.files,
+            data=call.form,
+            timeout=(CONNECT_TIMEOUT, READ_TIMEOUT + call.patience),
+            stream=True,
+            # Elsewhere a redirect would turn a POST into a GET and lose the photo.
+            allow_redirects=call.method == "GET",
+        )
+
+    def _object(self, response: requests.Response) -> dict[str, Any]:
+        if not response.content:
+            return {}
+        with suppress(requests.exceptions.JSONDecodeError):
+            value = response.json()
+            if isinstance(value, dict):
+                return value
+        where = f"{self.url} answered {response.status_code} without JSON"
+        raise ClientError("bad_answer", response.status_code, f"{where}; is that the address of a Regain service?")
+
+    def _unreachable(self, fault: Exception) -> ClientError:
+        if isinstance(fault, requests.Timeout):
+            why = "no answer in time"
+        elif isinstance(fault, requests.exceptions.SSLError):
+            why = "its certificate was not accepted"
+        else:
+            why = "no connection" if _never_sent(fault) else "the connection broke"
+        return ClientError(
+            "unreachable", 0, f"{self.url} cannot be reached ({why}); is the service up, REGAIN_URL right?"
+        )
+
+
+def _may_help(response: requests.Response, repeatable: bool) -> bool:
+    if response.status_code in NOT_DONE:
+        return True
+    # With 409 and Retry-After the service says that the same Idempotency-Key is still being worked on.
+    in_flight = response.status_code == 409 and "Retry-After" in response.headers
+    return repeatable and (in_flight or response.status_code in UNKNOWN)
+
+
+def _never_sent(fault: Exception) -> bool:
+    if isinstance(fault, requests.ConnectTimeout):
+        return True
+    cause = fault.args[0] if fault.args else None
+    return isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError)
+
+
+def _refusal(response: requests.Response) -> ClientError:
+    status = response.status_code
+    try:
+        problem = response.json()
+        return ClientError(str(problem["code"]), status, str(problem.get("detail") or problem["title"]))
+    except (requests.exceptions.JSONDecodeError, KeyError, TypeError, AttributeError):
+        text = f"the service answered {status} {response.reason or ''}".rstrip()
+        if response.is_redirect:
+            text += f"; it lives at {response.headers.get('Location', 'another address')}: set REGAIN_URL to that"
+        return ClientError(f"http_{status}", status, text)
+
+
+def _pause_asked(response: requests.Response) -> float | None:
+    text = response.headers.get("Retry-After", "")
+    if text.isdecimal():
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,250 @@
+"""The page in a real browser, over the whole embedded stack."""
+
+import io
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, FilePayload, Page, expect
+
+from infra.render_demo import render
+from tests.golden.recipe import photo
+from tests.readers.chromium import binary
+from tests.services.embedded import ROOT, Embedded, browser
+from tests.services.stack import marked
+from tests.services.stacking import PEAKS, WALK
+
+AXE = ROOT / "infra" / "readers" / "node_modules" / "axe-core" / "axe.min.js"
+pytestmark = [pytest.mark.chromium, pytest.mark.skipif(binary() is None, reason="Chromium is not installed")]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
+    folder = tmp_path_factory.mktemp("page") / "data"
+    folder.mkdir()
+    running = Embedded(folder)
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def chrome() -> Iterator[Browser]:
+    with browser() as running:
+        yield running
+
+
+@pytest.fixture
+def page(chrome: Browser, stack: Embedded) -> Iterator[Page]:
+    context = chrome.new_context(viewport={"width": 1100, "height": 800}, has_touch=True, accept_downloads=True)
+    made = context.new_page()
+    faults: list[str] = []
+    made.on("pageerror", lambda error: faults.append(str(error)))
+    made.on("console", lambda said: faults.append(said.text) if "Content Security Policy" in said.text else None)
+    made.goto(stack.url)
+    made.evaluate("key => sessionStorage.setItem('regain-key', key)", stack.key)
+    yield made
+    context.close()
+    assert faults == []
+
+
+def files(count: int, jpeg: bytes | None = None) -> list[FilePayload]:
+    """Photos that nobody has sent before."""
+    return [
+        {"name": f"photo-{n}.jpg", "mimeType": "image/jpeg", "buffer": marked(jpeg or photo(), f"{n} {time.time_ns()}")}
+        for n in range(count)
+    ]
+
+
+def viewed(page: Page) -> None:
+    """One photo, sent and on show."""
+    page.set_input_files("#photos", files(1))
+    page.locator("[data-act=view]").first.click(timeout=20_000)
+    page.locator(".stage").wait_for()
+
+
+def at(page: Page) -> int:
+    """Where the slider stands, percent."""
+    return int(page.locator("[role=slider]").get_attribute("aria-valuenow") or "-1")
+
+
+def test_ten_photos_one_of_them_broken(page: Page) -> None:
+    sent = files(10)
+    sent[4]["buffer"] = sent[4]["buffer"][:900]
+    page.set_input_files("#photos", sent)
+    expect(page.locator("[data-status=succeeded]")).to_have_count(9, timeout=30_000)
+    broken = page.locator("li", has_text="photo-4.jpg")
+    expect(broken).to_contain_text("cut off")
+    with page.expect_download() as waited:
+        page.click("#zip")
+    with zipfile.ZipFile(io.BytesIO(Path(waited.value.path()).read_bytes())) as archive:
+        assert archive.testzip() is None
+        assert sorted(archive.namelist()) == sorted(f"photo-{n}_hdr.jpg" for n in range(10) if n != 4)
+    broken.get_by_role("button", name="Dismiss").click()
+    expect(page.locator(".job")).to_have_count(9)
+
+
+def test_the_slider_by_mouse_touch_and_keyboard(page: Page) -> None:
+    viewed(page)
+    stage = page.locator(".stage")
+    stage.scroll_into_view_if_needed()
+    box = stage.bounding_box()
+    assert box is not None
+    y = box["y"] + 40
+    page.mouse.move(box["x"] + box["width"] / 2, y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.25, y)
+    assert at(page) == 25
+    assert page.evaluate(WALK) == []  # in mid-drag
+    page.mouse.up()
+    page.mouse.move(box["x"] + box["width"] * 0.9, y)
+    assert at(page) == 25
+    page.touchscreen.tap(box["x"] + box["width"] * 0.8, y)
+    assert at(page) == 80
+    page.locator("[role=slider]").focus()
+    for pressed, expected in (("ArrowLeft", 78), ("End", 100), ("PageDown", 90), ("Home", 0)):
+        page.keyboard.press(pressed)
+        assert at(page) == expected
+    assert page.evaluate("document.querySelectorAll('.stage img')[1].style.clipPath") == "inset(0px 0px 0px 0%)"
+
+
+def test_the_image_on_the_page_is_hdr(page: Page) -> None:
+    viewed(page)
+    flat, full = page.evaluate(PEAKS)
+    assert flat <= 1.001
+    assert full > 1.1
+
+
+def test_nothing_around_the_image_takes_its_hdr(page: Page) -> None:
+    viewed(page)
+    assert page.evaluate(WALK) == []
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate(WALK) == []
+    page.click("#key-open")
+    assert page.evaluate(WALK) == []
+    page.keyboard.press("Escape")
+    page.get_by_role("tab", name="HDR", exact=True).click()
+    assert page.evaluate(WALK) == []
+    depth = page.evaluate(
+        "() => { let n = 0; for (let b = document.querySelector('.stage'); b; b = b.parentElement) n += 1; return n; }"
+    )
+    assert depth > 3
+    for level in range(depth):  # the walk itself: no ancestor escapes it
+        change = """([level, value]) => { let box = document.querySelector('.stage');
+            for (let i = 0; i < level; i += 1) box = box.parentElement; box.style.overflow = value; }"""
+        page.evaluate(change, [level, "hidden"])
+        assert any("overflow" in line for line in page.evaluate(WALK)), level
+        page.evaluate(change, [level, ""])
+    assert page.evaluate(WALK) == []
+
+
+def test_every_view_of_a_result(page: Page) -> None:
+    viewed(page)
+    for name, held in {
+        "SDR": ".stage img",
+        "Exposure": "canvas.picture",
+        "Gain map": "svg.bars rect",
+        "Metadata": "td",
+        "Audit": ".standards h3",
+    }.items():
+        page.get_by_role("tab", name=name, exact=True).click()
+        expect(page.locator(f"#panel {held}").first).to_be_visible()
+    expect(page.locator("#panel")).to_contain_text("Shows the HDR")
+    shown = exposed(page)
+    page.evaluate("delete CanvasRenderingContext2D.prototype.globalHDRHeadroom")
+    computed = exposed(page)  # from base and gain map, where the browser does not render for other screens
+    assert max(shown) > 100
+    assert sum(abs(a - b) for a, b in zip(shown, computed, strict=True)) / len(shown) < 2
+
+
+def exposed(page: Page) -> list[int]:
+    """The pixels of the exposure view, RGBA."""
+    page.get_by_role("tab", name="Exposure").click()
+    found: list[int] = page.evaluate("""() => { const canvas = document.querySelector('canvas.picture');
+        return [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]; }""")
+    return found
+
+
+def test_a_key_is_asked_for_once(page: Page, stack: Embedded) -> None:
+    page.evaluate("sessionStorage.setItem('regain-key', 'rgn_wrong')")
+    page.goto(f"{stack.url}/audit")
+    flat: FilePayload = {"name": "flat.jpg", "mimeType": "image/jpeg", "buffer": photo()}
+    page.set_input_files("#files", [flat])
+    page.get_by_label("Key", exact=True).fill(stack.key)
+    page.keyboard.press("Enter")
+    expect(page.locator(".report")).to_contain_text("A flat SDR photo")
+    page.set_input_files("#files", [flat, flat])
+    expect(page.locator(".report")).to_have_count(2)
+
+
+def test_a_reload_in_mid_run(page: Page) -> None:
+    large = io.BytesIO()
+    Image.fromarray(render()).save(large, "JPEG")  # half a second of work each
+    page.set_input_files("#photos", files(6, large.getvalue()))
+    expect(page.locator(".job")).to_have_count(6)
+    expect(page.locator("[data-status=waiting], [data-status=sending]")).to_have_count(0, timeout=20_000)
+    assert page.locator("[data-status=queued], [data-status=running]").count() > 0
+    page.reload()
+    expect(page.locator("[data-status=succeeded]")).to_have_count(6, timeout=30_000)
+
+
+def test_audit_of_two_files(page: Page, stack: Embedded) -> None:
+    viewed(page)
+    with page.expect_download() as waited:
+        page.locator("[data-act=download]").click()
+    high = Path(waited.value.path()).read_bytes()
+    page.goto(f"{stack.url}/audit")
+    before: FilePayload = {"name": "before.jpg", "mimeType": "image/jpeg", "buffer": high}
+    after: FilePayload = {"name": "after.jpg", "mimeType": "image/jpeg", "buffer": photo()}
+    page.set_input_files("#files", [before, after])
+    expect(page.locator(".difference")).to_contain_text("The gain map is gone")
+    expect(page.locator(".report")).to_have_count(2)
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed: make system-deps")
+def test_axe_finds_nothing_serious(page: Page, stack: Embedded) -> None:
+    viewed(page)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        for tab in ("Compare", "Exposure", "Gain map", "Metadata", "Audit"):
+            page.get_by_role("tab", name=tab).click()
+            assert _serious(page) == [], (scheme, tab)
+        page.click("#key-open")
+        assert _serious(page) == []
+        page.keyboard.press("Escape")
+    page.goto(f"{stack.url}/audit")
+    assert _serious(page) == []
+
+
+def _serious(page: Page) -> list[str]:
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run().then(({violations}) => violations)")
+    return [f"{one['id']}: {one['nodes'][0]['html']}" for one in found if one["impact"] in ("serious", "critical")]
+
+
+def test_a_telephone_and_no_inline_script(page: Page, stack: Embedded) -> None:
+    page.set_viewport_size({"width": 375, "height": 700})
+    viewed(page)
+    for tab in ("Compare", "Gain map", "Metadata", "Audit"):
+        page.get_by_role("tab", name=tab).click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 375, tab
+    page.goto(f"{stack.url}/audit")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    answer = page.request.get(stack.url)
+    policy = answer.headers["content-security-policy"]
+    assert "script-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert "style=" not in answer.text()
+
+
+def test_the_service_goes_and_comes_back(page: Page, stack: Embedded) -> None:
+    stack.stop()
+    try:
+        page.set_input_files("#photos", files(2))
+        expect(page.locator(".job").first).to_contain_text("does not answer")
+    finally:
+        stack.start()
+    expect(page.locator("[data-status=succeeded]")).to_have_count(2, timeout=40_000)

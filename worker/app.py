@@ -1,0 +1,5 @@
+"""Celery's entry: `celery -A worker.app worker …`, or `regain worker`."""
+
+from worker.tasks import app
+
+__all__ = ["app"]

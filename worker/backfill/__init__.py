@@ -1,0 +1,1 @@
+"""A backfill on this machine alone: a pool of processes over local files."""

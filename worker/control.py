@@ -1,0 +1,112 @@
+"""The control loop: dispatch, reconcile, sweep, ask for signs of life. Several may run; one at a time works."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from shared.broker import BrokerUnavailableError, Publisher
+from shared.database import Database, DatabaseUnavailableError, watch
+from shared.object_store import StoreError
+from shared.service import open_database, open_store
+from shared.settings import ServiceSettings
+from worker import webhooks
+from worker.context import holder_name
+from worker.dispatcher import dispatch
+from worker.reconciler import SERVED, Reconciler
+from worker.sweeper import sweep, sweep_orphans
+
+TICK: Final = 0.25  # seconds between two looks into the outbox
+HOLD: Final = 10.0  # seconds that the lock is held without a sign
+PING: Final = 15.0  # seconds of silence after which workers are asked for a sign
+SWEEP: Final = 30.0  # seconds
+ORPHANS: Final = 3600.0  # seconds
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Duty:
+    """Something to be done every so many seconds."""
+
+    every: float
+    run: Callable[[], object]
+    due: float = 0.0
+
+
+def control(settings: ServiceSettings, stop: threading.Event) -> None:
+    """Run until `stop` is set; faults of database, broker or store are waited out."""
+    database, publisher, store = open_database(settings), Publisher(settings), open_store(settings)
+    reconciler = Reconciler(database, publisher, settings)
+    duties = [
+        Duty(TICK, lambda: dispatch(database, publisher)),
+        Duty(TICK, lambda: webhooks.announce_due(database, publisher, settings)),
+        Duty(settings.reconcile_seconds, reconciler.look),
+        Duty(PING / 2, lambda: _ask_for_signs(database, publisher)),
+        Duty(SWEEP, lambda: sweep(database, store)),
+        Duty(ORPHANS, lambda: sweep_orphans(database, store)),
+        Duty(ORPHANS, lambda: webhooks.purge(database, settings)),
+    ]
+    holder = holder_name(os.getpid())
+    leading = False
+    while not stop.is_set():
+        leads = _lead(database, holder)
+        if leads != leading:
+            log.info("leading" if leads else "standing_by")
+            leading = leads
+        if leading:
+            for duty in duties:
+                _do(duty)
+        stop.wait(TICK if leading else HOLD / 4)
+    _resign(database, holder)
+
+
+def run_until_signal(settings: ServiceSettings) -> None:
+    """Run in the foreground; SIGTERM or SIGINT ends it."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    control(settings, stop)
+
+
+def _lead(database: Database, holder: str) -> bool:
+    try:
+        with database.begin() as connection:
+            return watch.hold(connection, "control", holder, time.time(), HOLD)
+    except DatabaseUnavailableError as error:
+        log.warning("database_unavailable", reason=str(error))
+        return False
+
+
+def _resign(database: Database, holder: str) -> None:
+    try:
+        with database.begin() as connection:
+            watch.let_go(connection, "control", holder)
+    except DatabaseUnavailableError:
+        return  # the lock runs out by itself
+
+
+def _do(duty: Duty) -> None:
+    now = time.monotonic()
+    if now < duty.due:
+        return
+    duty.due = now + duty.every
+    try:
+        duty.run()
+    except (DatabaseUnavailableError, BrokerUnavailableError, StoreError) as error:
+        log.warning("duty_postponed", reason=str(error))
+    except Exception:
+        log.exception("duty_failed")
+
+
+def _ask_for_signs(database: Database, publisher: Publisher) -> None:
+    """A worker that is idle shows that it lives by answering; one that works shows it by its leases."""
+    with database.read() as connection:
+        seen = watch.youngest_sign(connection)
+    if seen is None or time.time() - seen > PING:
+        for queue in SERVED:
+            publisher.ping(queue, PING)
