@@ -53,6 +53,11 @@ class Options:
                 "bad_max_headroom",
                 f"max headroom {self.max_headroom:g} is out of range: give {HEADROOM_MIN:g} to {HEADROOM_MAX:g} stops",
             )
+        if self.metadata not in tuple(MetadataOf) or self.on_wrong_original not in tuple(WrongOriginal):
+            raise RestoreError(
+                "bad_option",
+                f"metadata is one of {', '.join(MetadataOf)}, on_wrong_original one of {', '.join(WrongOriginal)}",
+            )
         if not 0 <= self.min_confidence <= 1:
             raise RestoreError(
                 "bad_min_confidence", f"min confidence {self.min_confidence:g} is out of range: give 0 to 1"

@@ -18,6 +18,11 @@ BLOCK_BYTES: Final = 1 << 18  # read at once
 NAME_CHARS: Final = 1024  # of a source, an original or an output
 FIELDS: Final = ("source", "original", "output", "options", "metadata")
 _OPTIONS: Final = frozenset(Options.__dataclass_fields__)
+# In a CSV `metadata` is the row's own; the option of that name stands in `options`.
+_COLUMNS: Final = _OPTIONS - set(FIELDS)
+    FIELDS
+)  # in a CSV `metadata` is the row's own; the option of that name stands in `options`
+_TEXTS: Final = frozenset({"on_wrong_original"})
 _FLAGS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -100,7 +105,7 @@ def _header(line: bytes | None) -> list[str]:
     except (UnicodeDecodeError, csv.Error):
         columns = []
     columns = [name.strip() for name in columns]
-    known = {*FIELDS, *_OPTIONS}
+    known = {*FIELDS, *_COLUMNS}
     if "source" not in columns or not set(columns) <= known or len(set(columns)) != len(columns):
         raise BackfillError(
             "bad_header",
@@ -130,7 +135,7 @@ def _from_csv(text: str, columns: list[str]) -> Mapping[str, Any]:
     for name in ("options", "metadata"):
         if name in found:
             found[name] = _from_json(found[name])
-    for name in _OPTIONS & found.keys():
+    for name in _COLUMNS & found.keys():
         found.setdefault("options", {})
         found["options"][name] = _value(name, found.pop(name))
     return found
@@ -141,6 +146,8 @@ def _value(name: str, cell: str) -> Any:
         if cell.lower() not in _FLAGS:
             raise _BadLineError("bad_option", f"{name} is {cell[:40]!r}: write true or false")
         return _FLAGS[cell.lower()]
+    if name in _TEXTS:
+        return cell
     try:
         return float(cell)
     except ValueError as error:

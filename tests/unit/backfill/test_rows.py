@@ -71,6 +71,13 @@ def test_csv_rows_have_typed_options_and_lines_stay_apart() -> None:
     ]
 
 
+def test_a_csv_says_what_to_do_with_a_wrong_original() -> None:
+    good, bad = read("source,on_wrong_original\na.jpg,unguided\nb.jpg,perhaps\n", Form.CSV)
+    assert good == Row(2, "a.jpg", options={"on_wrong_original": "unguided"})
+    assert isinstance(bad, BadRow)
+    assert bad.code == "bad_option"
+
+
 @pytest.mark.parametrize("header", ["", "photo,output", "source,source", "source,colour", '"source'])
 def test_a_csv_without_a_header_is_refused(header: str) -> None:
     with pytest.raises(BackfillError, match="line 1"):
