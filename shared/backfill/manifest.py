@@ -20,8 +20,6 @@ FIELDS: Final = ("source", "original", "output", "options", "metadata")
 _OPTIONS: Final = frozenset(Options.__dataclass_fields__)
 # In a CSV `metadata` is the row's own; the option of that name stands in `options`.
 _COLUMNS: Final = _OPTIONS - set(FIELDS)
-    FIELDS
-)  # in a CSV `metadata` is the row's own; the option of that name stands in `options`
 _TEXTS: Final = frozenset({"on_wrong_original"})
 _FLAGS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
