@@ -1,7 +1,5 @@
 """What each reader will make of a file; no job, nothing stored."""
 
-from typing import Any
-
 from flask import Response, jsonify, request
 
 from api import contract
@@ -10,7 +8,7 @@ from api.intake import uploaded
 from api.problems import TABLE, ProblemError
 from api.schemas import AuditForm
 from shared.imaging.photo import MAX_BYTES
-from shared.ultrahdr import Finding, Severity, UltraHdrError, audit
+from shared.ultrahdr import Severity, UltraHdrError, audit
 
 JPEG = "image/jpeg"
 audits = contract.group("audit")
@@ -35,19 +33,7 @@ def audit_file() -> Response:
     except UltraHdrError as error:
         raise ProblemError(error.code if error.code in TABLE else "damaged", str(error)) from error
     broken = any(finding.severity is Severity.ERROR for finding in findings)
-    return jsonify({"ok": not broken, "findings": [finding_view(finding) for finding in findings]})
-
-
-def finding_view(finding: Finding) -> dict[str, Any]:
-    """A finding as every JSON of ours shows it."""
-    return {
-        "code": finding.code,
-        "severity": finding.severity.value,
-        "readers": list(finding.readers),
-        "offset": finding.offset,
-        "message": finding.message,
-        "mend": finding.mend,
-    }
+    return jsonify({"ok": not broken, "findings": [finding.to_json() for finding in findings]})
 
 
 def _file() -> bytes:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from shared.ultrahdr import Finding, Severity, UltraHdrError
+from shared.ultrahdr import Severity, UltraHdrError
 from shared.ultrahdr import audit as audit_bytes
 from worker.cli.console import FAILED, CliError, err, out, print_json, read_input
 
@@ -28,21 +28,9 @@ def audit(
         raise typer.Exit(FAILED)
 
 
-def finding_json(finding: Finding) -> dict[str, Any]:
-    """A finding as every JSON of ours shows it."""
-    return {
-        "code": finding.code,
-        "severity": finding.severity.value,
-        "readers": list(finding.readers),
-        "offset": finding.offset,
-        "message": finding.message,
-        "mend": finding.mend,
-    }
-
-
 def _one(file: Path) -> dict[str, Any]:
     try:
-        findings = [finding_json(finding) for finding in audit_bytes(read_input(file))]
+        findings = [finding.to_json() for finding in audit_bytes(read_input(file))]
     except (CliError, UltraHdrError) as error:
         code = error.code if isinstance(error, UltraHdrError) else "file"
         problem: dict[str, Any] = {

@@ -40,6 +40,17 @@ class Finding:
     message: str
     mend: str
 
+    def to_json(self) -> dict[str, str | int | list[str] | None]:
+        """Plain values by name, as every JSON of an audit shows them."""
+        return {
+            "code": self.code,
+            "severity": self.severity.value,
+            "readers": list(self.readers),
+            "offset": self.offset,
+            "message": self.message,
+            "mend": self.mend,
+        }
+
 
 def error(code: str, readers: tuple[str, ...], offset: int | None, message: str, mend: str) -> Finding:
     """A finding by which some reader loses HDR."""
