@@ -1,5 +1,7 @@
 """From a manifest's entry to a model that is loaded."""
 
+import cv2
+
 from shared.registry import Model, ModelKind
 from shared.settings import Backend
 from worker.predictors.compact import CompactPredictor
@@ -23,6 +25,8 @@ def make_predictor(
     Raises:
         ModelError: a file is missing or its hash differs, or the backend is not installed.
     """
+    if threads:
+        cv2.setNumThreads(threads)  # resizing and filtering are part of a prediction; by default they take every core
     if model.kind is ModelKind.NAIVE:
         return NaivePredictor(model)
     if model.kind is ModelKind.COMPACT:
