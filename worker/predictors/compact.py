@@ -6,8 +6,9 @@ from numpy.typing import NDArray
 
 from shared.imaging.decode import fit_within
 from shared.registry import Model
+from shared.settings import Backend
+from worker.predictors.graph import open_graph
 from worker.predictors.protocol import Image, Stops
-from worker.predictors.session import open_session
 
 MULTIPLE = 32  # pixels: the encoder halves five times
 BEND = 1.5  # the training's: knots lie closer together near white
@@ -18,13 +19,15 @@ LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # Rec. 709, on gamma-enco
 
 
 class CompactPredictor:
-    """Runs a compact export; thread-safe, as ONNX Runtime sessions are."""
+    """Runs a compact export; thread-safe, as graphs are."""
 
-    def __init__(self, model: Model, threads: int, long_side: int | None) -> None:
+    def __init__(
+        self, model: Model, threads: int, long_side: int | None, backend: Backend = Backend.ONNXRUNTIME
+    ) -> None:
         self.name = model.name
         self._peak = model.peak
         self._long_side = long_side or model.long_side
-        self._curves = open_session(model.verified("curves"), threads)
+        self._curves = open_graph(model, "curves", threads, backend)
 
     def input_size(self, width: int, height: int) -> tuple[int, int]:
         """See `Predictor.input_size`."""
@@ -37,7 +40,7 @@ class CompactPredictor:
         side = (multiple(width * scale), multiple(height * scale))
         small = cv2.resize(image, side, interpolation=cv2.INTER_AREA)
         planes = np.ascontiguousarray(small.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255))
-        curves = self._curves.run(None, {"image": planes})[0][0]
+        curves = self._curves.run({"image": planes})[0][0]
         picture = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
         calm = np.asarray(cv2.bilateralFilter(guide_of(picture), WINDOW, TONE, SPREAD), np.uint8)
         share = cv2.GaussianBlur(sliced(calm, curves), (0, 0), SMOOTHING)
