@@ -322,6 +322,12 @@ def counts_by_status(connection: Connection) -> dict[tuple[str, str], int]:
     return {(status, queue): number for status, queue, number in connection.execute(query)}
 
 
+def oldest_waiting(connection: Connection) -> dict[str, float]:
+    """Queue -> when the job that waits longest was submitted, for metrics."""
+    query = select(jobs.c.queue, func.min(jobs.c.created).label("oldest")).where(jobs.c.status == JobStatus.QUEUED)
+    return {row.queue: float(row.oldest) for row in connection.execute(query.group_by(jobs.c.queue))}
+
+
 def submitted_since(connection: Connection, tenant: str, since: float) -> int:
     """How many jobs a tenant has submitted since a time, for quotas."""
     query = select(func.count()).where(jobs.c.tenant == tenant, jobs.c.created >= since)
