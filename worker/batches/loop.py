@@ -11,7 +11,7 @@ import structlog
 from shared.broker import BrokerUnavailableError, Publisher
 from shared.buckets import Buckets
 from shared.database import Database, DatabaseUnavailableError, watch
-from shared.object_store import StoreError
+from shared.object_store import ObjectStore, StoreError
 from shared.settings import ServiceSettings
 from shared.submission import Submitter
 from worker.batches.collector import Collector

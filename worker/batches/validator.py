@@ -71,10 +71,10 @@ class Validator:
         try:
             reading = self._reading(batch)
             end = time.monotonic() + SLICE
-            while time.monotonic() < end:
-                if not self._take(reading):
-                    self._close(batch.id)
+            while self._take(reading):
+                if time.monotonic() >= end:
                     return
+            self._close(batch.id)
         except BackfillError as error:
             self._fail(batch, error.code, str(error))
         except ObjectNotFound:
