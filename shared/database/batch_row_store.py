@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, and_, delete, insert, or_, select, update
@@ -28,7 +28,7 @@ def add(  # noqa: PLR0913  (how far the manifest was read)
         connection, batch.id, states, now, *still, total=batches.c.total + len(rows), line=line, position=position
     )
     if moved and rows:
-        connection.execute(insert(batch_rows), [asdict(row) for row in rows])
+        connection.execute(insert(batch_rows), [{name: getattr(row, name) for name in _FIELDS} for row in rows])
         _count_ends(connection, batch.id, rows)
     return moved
 
