@@ -84,7 +84,7 @@ def test_the_client_hands_in_a_manifest_and_is_told_of_its_end(tmp_path: Path) -
         manifest.write_text("source,strength\n" + "".join(f"{photos}/{n}.jpg,0.{n}\n" for n in range(1, 6)) + "x\n")
         service = Service(stack)
         service.start("api", "worker", "control")
-        stack.start("worker", "--queues", "webhooks")
+        stack.start("worker", "--queues", "webhooks", environment={"REGAIN_PUBLIC_URL": service.url})
         with Client(service.url, stack.api_key()) as client:
             wanted = {"url": told.url, "secret": new_secret()}
             told.secret = wanted["secret"]
