@@ -64,9 +64,9 @@ def control(settings: ServiceSettings, stop: threading.Event) -> None:
             for duty in duties:
                 _do(duty)
         stop.wait(TICK if leading else HOLD / 4)
+    _resign(database, holder)
     for thread in threads:
         thread.join()
-    _resign(database, holder)
 
 
 def run_until_signal(settings: ServiceSettings) -> None:
