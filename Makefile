@@ -61,8 +61,9 @@ fuzz: .venv/.ready ## Feed 20,000 mutated files to the codec
 load: .venv/.ready ## Rates, waits and scaling of the service on this machine
 	$(BIN)/python -m tests.load.service
 
-backfill-load: .venv/.ready ## A manifest of a million rows, 10,000 rows killed five times, 300 photos of PAIRS
+backfill-load: .venv/.ready ## A manifest of a million rows, 10,000 rows killed five times, 300 photos of PAIRS; on this machine, then through the service
 	$(BIN)/python -m tests.load.backfill --rows 1000000 --killed 10000 --photos $(PAIRS)
+	$(BIN)/python -m tests.load.batches --rows 1000000 --killed 10000 --photos $(PAIRS)
 
 bench: .venv/.ready ## CPU time, memory and ratios of a photo; about half an hour on a quiet machine
 	$(BIN)/python -m bench

@@ -16,6 +16,7 @@ from shared.object_store import StoreError
 from shared.service import open_database, open_store
 from shared.settings import ServiceSettings
 from worker import webhooks
+from worker.batches import loop as batches
 from worker.context import holder_name
 from worker.dispatcher import dispatch
 from worker.reconciler import SERVED, Reconciler
@@ -53,16 +54,22 @@ def control(settings: ServiceSettings, stop: threading.Event) -> None:
     ]
     holder = holder_name(os.getpid())
     leading = False
-    while not stop.is_set():
-        leads = _lead(database, holder)
-        if leads != leading:
-            log.info("leading" if leads else "standing_by")
-            leading = leads
-        if leading:
-            for duty in duties:
-                _do(duty)
-        stop.wait(TICK if leading else HOLD / 4)
-    _resign(database, holder)
+    threads = batches.start(settings, database, store, publisher, stop)
+    try:
+        while not stop.is_set():
+            leads = _lead(database, holder)
+            if leads != leading:
+                log.info("leading" if leads else "standing_by")
+                leading = leads
+            if leading:
+                for duty in duties:
+                    _do(duty)
+            stop.wait(TICK if leading else HOLD / 4)
+    finally:
+        stop.set()  # also where this loop failed: the process must end, to be started anew
+        _resign(database, holder)
+        for thread in threads:
+            thread.join()
 
 
 def run_until_signal(settings: ServiceSettings) -> None:
