@@ -107,6 +107,49 @@ class MapView(BaseModel):
     metadata: dict[str, Any]
 
 
+class ShareView(BaseModel):
+    """How many of how many can see HDR; the interval is Wilson's, 95 %. Null of nothing."""
+
+    hdr: int
+    all: int
+    share: float | None = Field(ge=0, le=1)
+    low: float | None = Field(ge=0, le=1)
+    high: float | None = Field(ge=0, le=1)
+
+
+class SharesView(BaseModel):
+    """Each visitor of a day once, and every view: the two differ, for some come more often than others."""
+
+    visitors: ShareView
+    events: ShareView
+
+
+class GroupView(SharesView):
+    """The shares of one group."""
+
+    value: str
+
+
+class GroupsView(BaseModel):
+    """The shares by each trait."""
+
+    day: list[GroupView]
+    gamut: list[GroupView]
+    renderer: list[GroupView]
+    browser: list[GroupView]
+
+
+class InsightView(BaseModel):
+    """Who can see HDR."""
+
+    counting: bool = Field(description="whether views are counted now")
+    first_day: str
+    last_day: str
+    confidence: float
+    total: SharesView
+    by: GroupsView
+
+
 class HealthView(BaseModel):
     """The process answers."""
 

@@ -33,6 +33,7 @@ SCOPES: Final[Mapping[str, Scope]] = MappingProxyType(
         "uploads.create_upload": Scope.JOBS_WRITE,
         "audit.audit_file": Scope.AUDIT,
         "metrics.metrics": Scope.METRICS,
+        "insights.hdr": Scope.METRICS,
         "webhooks.create": Scope.WEBHOOKS,
         "webhooks.list_webhooks": Scope.WEBHOOKS,
         "webhooks.secret": Scope.WEBHOOKS,
@@ -53,6 +54,8 @@ OPEN: Final = frozenset(
         "documents.docs",
         "documents.problem_table",
         "documents.openapi",
+        # A page that is opened has no key.
+        "beacons.count_view",
         # Their signature is the key.
         "objects.get_object",
         "objects.put_object",

@@ -92,6 +92,10 @@ class ServiceSettings(Settings):
     link_minutes: float = Field(default=60, gt=0, description="how long a result's link works")
     upload_minutes: float = Field(default=60, gt=0, description="how long a direct upload may take")
     rate_limit: str = Field(default="600/minute", description="requests of one key; polls are not counted")
+    insights: bool = Field(default=True, description="count which share of the page's visitors can see HDR")
+    proxies: int = Field(
+        default=0, ge=0, le=8, description="reverse proxies before the API, whose X-Forwarded-For is believed"
+    )
     max_memory_mb: int = Field(default=1500, ge=200, description="a worker above this is replaced after its job")
 
     webhook_seconds: float = Field(default=10.0, ge=0.5, le=60, description="that a webhook's receiver has to answer")

@@ -11,8 +11,9 @@ from api.services import services
 STATIC: Final = Path(__file__).parent / "static"
 TYPES: Final = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
-PAGES: Final = {"/": "restore.html", "/audit": "audit.html"}
+PAGES: Final = {"/": "restore.html", "/audit": "audit.html", "/insights": "insights.html"}
 FOLDER: Final = "/static/"
+BEACON: Final = "beacon.js"
 
 
 def register(app: Flask) -> None:
@@ -33,7 +34,10 @@ def register(app: Flask) -> None:
 
 def _file(name: str) -> Response:
     kind = TYPES.get(Path(name).suffix, "application/octet-stream")
-    response = send_from_directory(STATIC, name, mimetype=kind, conditional=True, etag=True)
+    if name == BEACON and not services().settings.insights:
+        response = Response(mimetype=kind)  # a script that sends nothing
+    else:
+        response = send_from_directory(STATIC, name, mimetype=kind, conditional=True, etag=True)
     response.headers["Cache-Control"] = "no-cache"  # asked for each time, and answered 304
     response.headers["Content-Security-Policy"] = _policy()
     response.headers["X-Content-Type-Options"] = "nosniff"

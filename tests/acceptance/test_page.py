@@ -1,10 +1,13 @@
 """The page in a real browser, over the whole embedded stack."""
 
 import io
+import json
+import re
 import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final, Literal
 
 import pytest
 from PIL import Image
@@ -18,6 +21,7 @@ from tests.services.stack import marked
 from tests.services.stacking import PEAKS, WALK
 
 AXE = ROOT / "infra" / "readers" / "node_modules" / "axe-core" / "axe.min.js"
+SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 pytestmark = [pytest.mark.chromium, pytest.mark.skipif(binary() is None, reason="Chromium is not installed")]
 
 
@@ -204,10 +208,56 @@ def test_audit_of_two_files(page: Page, stack: Embedded) -> None:
     expect(page.locator(".report")).to_have_count(2)
 
 
+def told(page: Page, url: str, script: str = "") -> list[str]:
+    """What a page that is opened tells of its screen."""
+    sent: list[tuple[str, str]] = []
+    opened = page.context.new_page()
+    opened.on("request", lambda request: sent.append((request.url, request.post_data or "")))
+    opened.add_init_script(script)
+    opened.goto(f"{url}/audit")
+    opened.wait_for_timeout(1500)  # that nothing is sent can only be seen by waiting
+    assert opened.evaluate("Object.keys(localStorage).concat(Object.keys(sessionStorage))") == []
+    return [body for url, body in sent if url.endswith("/insights/views")]
+
+
+def test_a_view_is_told_once_and_in_four_words(page: Page, stack: Embedded) -> None:
+    (body,) = told(page, stack.url)
+    reading = json.loads(body)
+    assert reading == {"dynamic_range": "standard", "gamut": "srgb", "renderer": "software", "browser": "chrome"}
+    assert page.context.cookies() == []
+
+
+@pytest.mark.parametrize("name", ["globalPrivacyControl", "doNotTrack"])
+def test_who_asks_not_to_be_counted_tells_nothing(page: Page, stack: Embedded, name: str) -> None:
+    value = "true" if name == "globalPrivacyControl" else "'1'"
+    assert told(page, stack.url, f"Object.defineProperty(Navigator.prototype, '{name}', {{get: () => {value}}})") == []
+
+
+def test_who_can_see_hdr(page: Page, stack: Embedded) -> None:
+    high = {"dynamic_range": "high", "gamut": "p3", "renderer": "apple", "browser": "safari"}
+    for _ in range(3):
+        assert page.request.post(f"{stack.url}/v1/insights/views", data=high).status == 204
+    page.goto(f"{stack.url}/insights")
+    expect(page.locator(".answer")).to_have_count(2)
+    for name in ("By day", "By colour gamut", "By graphics unit", "By browser"):
+        section = page.get_by_role("region", name=name)
+        expect(section.locator("svg circle").first).to_be_visible()
+        expect(section.locator("tbody tr").first).to_be_visible()
+    safari = page.get_by_role("table", name="By browser").get_by_role("row", name="safari")
+    expect(safari.locator("td").last).to_have_text(re.compile(r"^(\d+) / \1$"))
+    page.get_by_label("Days").select_option("7")
+    expect(page.locator("#answer .hint").last).to_contain_text("UTC")
+
+
+def test_the_page_is_light() -> None:
+    files = [file for file in (ROOT / "api" / "web" / "static").rglob("*") if file.is_file()]
+    assert sum(file.stat().st_size for file in files) < 150_000
+
+
 @pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed: make system-deps")
 def test_axe_finds_nothing_serious(page: Page, stack: Embedded) -> None:
     viewed(page)
-    for scheme in ("light", "dark"):
+    for scheme in SCHEMES:
         page.emulate_media(color_scheme=scheme)
         for tab in ("Compare", "Exposure", "Gain map", "Metadata", "Audit"):
             page.get_by_role("tab", name=tab).click()
@@ -215,8 +265,12 @@ def test_axe_finds_nothing_serious(page: Page, stack: Embedded) -> None:
         page.click("#key-open")
         assert _serious(page) == []
         page.keyboard.press("Escape")
-    page.goto(f"{stack.url}/audit")
-    assert _serious(page) == []
+    for path in ("audit", "insights"):
+        page.goto(f"{stack.url}/{path}")
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)
+            page.wait_for_load_state("networkidle")
+            assert _serious(page) == [], (path, scheme)
 
 
 def _serious(page: Page) -> list[str]:
@@ -231,8 +285,10 @@ def test_a_telephone_and_no_inline_script(page: Page, stack: Embedded) -> None:
     for tab in ("Compare", "Gain map", "Metadata", "Audit"):
         page.get_by_role("tab", name=tab).click()
         assert page.evaluate("document.documentElement.scrollWidth") <= 375, tab
-    page.goto(f"{stack.url}/audit")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    for path in ("audit", "insights"):
+        page.goto(f"{stack.url}/{path}")
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 375, path
     answer = page.request.get(stack.url)
     policy = answer.headers["content-security-policy"]
     assert "script-src 'self'" in policy
