@@ -244,7 +244,7 @@ def test_who_can_see_hdr(page: Page, stack: Embedded) -> None:
         expect(section.locator("svg circle").first).to_be_visible()
         expect(section.locator("tbody tr").first).to_be_visible()
     safari = page.get_by_role("table", name="By browser").get_by_role("row", name="safari")
-    expect(safari.locator("td").last).to_have_text(re.compile(r"^(\d+) / \1$"))
+    expect(safari.locator("td").last).to_have_text(re.compile(r" (\d+) of \1$"))
     page.get_by_label("Days").select_option("7")
     expect(page.locator("#answer .hint").last).to_contain_text("UTC")
 

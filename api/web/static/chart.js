@@ -1,7 +1,7 @@
 /** Shares with their intervals: one line a group, a dot for each of two answers and a bar for how sure it is. */
 import { drawn } from './dom.js';
 
-const [WIDTH, LEFT, RIGHT, TOP] = [480, 92, 12, 22];
+const [WIDTH, LEFT, RIGHT, TOP, EDGE] = [480, 92, 26, 22, 56]; // of the drawing, EDGE beside the course
 const ANSWERS = ['visitors', 'events'];
 const across = (share) => LEFT + share * (WIDTH - LEFT - RIGHT);
 
@@ -45,9 +45,9 @@ export function course(groups, title) {
   const height = 200;
   const days = groups.map(({ value }) => Date.parse(value) / 864e5);
   const [first, last] = [days[0], days.at(-1)];
-  const x = (day) => (last === first ? across(0.5) : 44 + ((day - first) / (last - first)) * (WIDTH - 44 - 40));
+  const x = (day) => (last === first ? across(0.5) : EDGE + 8 + ((day - first) / (last - first)) * (WIDTH - EDGE - 48));
   const y = (share) => 12 + (1 - share) * 150;
-  const parts = [0, 0.25, 0.5, 0.75, 1].flatMap((tick) => [drawn('line', { x1: 38, x2: WIDTH - RIGHT, y1: y(tick), y2: y(tick), class: 'grid' }), label(32, y(tick) + 4, percent(tick), 'end')]);
+  const parts = [0, 0.25, 0.5, 0.75, 1].flatMap((tick) => [drawn('line', { x1: EDGE, x2: WIDTH - RIGHT, y1: y(tick), y2: y(tick), class: 'grid' }), label(EDGE - 6, y(tick) + 4, percent(tick), 'end')]);
   for (const [j, name] of ANSWERS.entries()) {
     const known = groups.map((group, i) => ({ at: x(days[i]) + (j ? 3 : -3), ...group[name] })).filter(({ share }) => share !== null);
     parts.push(drawn('path', { d: known.map(({ at, share }, i) => `${i ? 'L' : 'M'}${at} ${y(share)}`).join(''), class: name }));

@@ -18,11 +18,12 @@ function group(name, rows) {
 }
 
 function table(name, rows) {
-  const cells = (share) => [`${percent(share.share)}`, share.share === null ? '–' : `${percent(share.low)}–${percent(share.high)}`, `${share.hdr} / ${share.all}`];
-  const head = [TITLES[name].replace('By ', ''), 'Visitors', '95 %', 'HDR / all', 'Views', '95 %', 'HDR / all'];
+  const cell = ({ share, low, high, hdr, all }) => make('td', {}, `${percent(share)} `,
+    make('span', { className: 'hint' }, share === null ? '' : `${Math.round(low * 100)}–${Math.round(high * 100)}, ${hdr} of ${all}`));
+  const head = [TITLES[name].replace('By ', ''), 'Visitors (95 %, HDR of all)', 'Views (95 %, HDR of all)'];
   return make('table', { 'aria-label': TITLES[name] },
     make('thead', {}, make('tr', {}, ...head.map((words) => make('th', { scope: 'col' }, words)))),
-    make('tbody', {}, ...rows.map(({ value, visitors, events }) => make('tr', {}, make('th', { scope: 'row' }, value), ...[...cells(visitors), ...cells(events)].map((words) => make('td', {}, words))))));
+    make('tbody', {}, ...rows.map(({ value, visitors, events }) => make('tr', {}, make('th', { scope: 'row' }, value), cell(visitors), cell(events)))));
 }
 
 async function show() {
