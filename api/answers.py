@@ -33,6 +33,7 @@ class ResultView(BaseModel):
     audit: list[FindingView]
     notes: list[str]
     guided: dict[str, Any] | None = Field(description="how an original was used")
+    mask: bool = Field(description="whether there is a mask of what was transferred and what predicted")
 
 
 class LinksView(BaseModel):
@@ -43,6 +44,7 @@ class LinksView(BaseModel):
     result: str
     base: str
     gainmap: str
+    mask: str
     metadata: str
     cancel: str
     retry: str

@@ -28,6 +28,7 @@ SCOPES: Final[Mapping[str, Scope]] = MappingProxyType(
         "results.result": Scope.JOBS_READ,
         "results.base": Scope.JOBS_READ,
         "results.gainmap": Scope.JOBS_READ,
+        "results.mask": Scope.JOBS_READ,
         "results.metadata": Scope.JOBS_READ,
         "events.stream_events": Scope.JOBS_READ,
         "uploads.create_upload": Scope.JOBS_WRITE,

@@ -77,6 +77,7 @@ TABLE: Final[Mapping[str, Kind]] = MappingProxyType(
         # Jobs
         "not_finished": Kind(409, "The job has not finished"),
         "no_result": Kind(409, "The job ended without a result"),
+        "no_mask": Kind(404, "The result has no mask"),
         "no_gain_map": Kind(404, "The result has no gain map"),
         "gone": Kind(410, "The objects of the job are deleted"),
         "already_finished": Kind(409, "The job has finished already"),

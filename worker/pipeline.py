@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shared.errors import RestoreError
 from shared.imaging.decode import fit_within, upright_srgb
-from shared.imaging.encode import encode_gain_map
+from shared.imaging.encode import encode_gain_map, encode_mask
 from shared.imaging.gain_map import recovery
 from shared.imaging.orientation import to_stored
 from shared.imaging.original import Original
@@ -52,7 +52,8 @@ class Outcome(StrEnum):
 class Result:
     """A finished photo: the file's bytes and what is to be said about it.
 
-    `timings` are seconds by stage; `guided` says how an original was used, where there was one.
+    `timings` are seconds by stage; `guided` says how an original was used, where there was one; `mask` is a small
+    grey PNG, upright, white where the map was predicted and black where it was transferred.
     """
 
     outcome: Outcome
@@ -63,6 +64,7 @@ class Result:
     model: str | None
     timings: dict[str, float] = field(default_factory=dict)
     guided: Guided | None = None
+    mask: bytes | None = None
 
 
 def restore(
@@ -108,6 +110,7 @@ def restore(
         truth = source if joined is not None and joined.guided.transferred > 0 else None
         with clock.stage(Stage.ENCODE):
             map_jpeg, metadata = encode(stops, photo.orientation, options, truth)
+            mask = None if joined is None or truth is None else encode_mask(joined.mask)
         with clock.stage(Stage.ASSEMBLE):
             base = photo.base_jpeg
             if truth is not None and options.metadata == MetadataOf.ORIGINAL:
@@ -119,7 +122,7 @@ def restore(
         raise RestoreError(error.code, str(error)) from error
     guided = None if joined is None else joined.guided
     notes = photo.notes if guided is None or guided.reason is None else (*photo.notes, guided.reason)
-    return Result(Outcome.RESTORED, finished, metadata, notes, findings, predictor.name, clock.seconds, guided)
+    return Result(Outcome.RESTORED, finished, metadata, notes, findings, predictor.name, clock.seconds, guided, mask)
 
 
 def map_size_of(width: int, height: int) -> tuple[int, int]:

@@ -19,6 +19,7 @@ from tests.readers.chromium import binary
 from tests.services.embedded import ROOT, Embedded, browser
 from tests.services.stack import marked
 from tests.services.stacking import PEAKS, WALK
+from tests.unit.guided.test_guided import hdr, jpeg, scene
 
 AXE = ROOT / "infra" / "readers" / "node_modules" / "axe-core" / "axe.min.js"
 SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
@@ -162,6 +163,37 @@ def test_every_view_of_a_result(page: Page) -> None:
     computed = exposed(page)  # from base and gain map, where the browser does not render for other screens
     assert max(shown) > 100
     assert sum(abs(a - b) for a, b in zip(shown, computed, strict=True)) / len(shown) < 2
+
+
+def guided(page: Page) -> None:
+    """An edit and its original, sent together and on show."""
+    picture, gain = scene(time.time_ns() % 2**31)
+    edit = picture.copy()
+    edit[180:300, 240:360] = (30, 120, 220)
+    pair: list[FilePayload] = [
+        {"name": "room-edit.jpg", "mimeType": "image/jpeg", "buffer": jpeg(edit)},
+        {"name": "room-original.jpg", "mimeType": "image/jpeg", "buffer": hdr(picture, gain)},
+    ]
+    page.set_input_files("#photos", pair)
+    page.locator("[data-act=view]").first.click(timeout=20_000)
+    page.locator(".stage").wait_for()
+
+
+def test_a_guided_result_shows_where_its_map_comes_from(page: Page) -> None:
+    guided(page)
+    page.get_by_role("tab", name="Mask").click()
+    expect(page.locator(".legend")).to_contain_text(
+        re.compile(r"Transferred from the original: 9\d %.*Predicted: \d %")
+    )
+    pixel = (
+        """([x, y]) => [...document.querySelector('canvas.picture').getContext('2d').getImageData(x, y, 1, 1).data]"""
+    )
+    orange, blue = page.evaluate(pixel, [300, 240]), page.evaluate(pixel, [650, 60])
+    assert orange[0] > orange[2] + 80
+    assert blue[2] > blue[0] + 80
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    if AXE.is_file():
+        assert _serious(page) == []
 
 
 def exposed(page: Page) -> list[int]:

@@ -4,6 +4,7 @@ import { make, trouble } from './dom.js';
 import { readers, standards } from './findings.js';
 import { gainView } from './gainmap.js';
 import { expose, light } from './light.js';
+import { maskView } from './mask.js';
 import { isHdr } from './screen.js';
 import { slider, still } from './slider.js';
 
@@ -32,6 +33,8 @@ async function fetched(job) {
   held.forEach((address) => URL.revokeObjectURL(address));
   const blobs = await Promise.all(['result', 'base', 'gainmap'].map(async (name) => (await call(`/v1/jobs/${job.id}/${name}`)).blob()));
   held = blobs.map((blob) => URL.createObjectURL(blob));
+  const mask = job.result?.mask ? URL.createObjectURL(await (await call(`/v1/jobs/${job.id}/mask`)).blob()) : null;
+  if (mask) held.push(mask);
   const images = await Promise.all(held.map(async (src) => { const image = new Image(); image.src = src; await image.decode(); return image; }));
   const { metadata, source } = await (await call(`/v1/jobs/${job.id}/metadata`)).json();
   const audit = await (await call('/v1/audit', { method: 'POST', headers: { 'Content-Type': 'image/jpeg' }, body: blobs[0] })).json();
@@ -43,7 +46,7 @@ function head(place, job) {
   return make('div', { className: 'viewer-head' }, make('h2', { id: 'viewer-title', tabIndex: -1 }, job.name ?? 'Photo'), make('span', { className: 'grow' }), close);
 }
 
-function panels(job, { images: [hdr, base, map], metadata, source, findings }) {
+function panels(job, { images: [hdr, base, map, mask], metadata, source, findings }) {
   const [w, h] = [base.naturalWidth, base.naturalHeight];
   return [
     ['Compare', () => make('div', {}, slider(base.src, hdr.src, w, h), words())],
@@ -51,6 +54,7 @@ function panels(job, { images: [hdr, base, map], metadata, source, findings }) {
     ['HDR', () => make('div', {}, still(hdr.src, 'The photo in HDR', w, h), words())],
     ['Exposure', () => exposure(light(hdr, base, map, metadata), metadata)],
     ['Gain map', () => gainView(map, metadata)],
+    ...(mask ? [['Mask', () => maskView(base, mask, job.result.guided)]] : []),
     ['Metadata', () => facts({ ...metadata, 'read from': source, ...(job.result?.guided ?? {}) })],
     ['Audit', () => make('div', {}, readers(findings), standards(findings))],
   ];
