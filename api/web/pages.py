@@ -9,7 +9,13 @@ from flask import Flask, Response, request, send_from_directory
 from api.services import services
 
 STATIC: Final = Path(__file__).parent / "static"
-TYPES: Final = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".svg": "image/svg+xml"}
+TYPES: Final = {
+    ".css": "text/css",
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain",
+}
 
 PAGES: Final = {"/": "restore.html", "/audit": "audit.html", "/insights": "insights.html"}
 FOLDER: Final = "/static/"
