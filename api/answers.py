@@ -107,6 +107,7 @@ class MapView(BaseModel):
 
     source: Literal["iso", "hdrgm", "apple"]
     metadata: dict[str, Any]
+    orientation: int = Field(ge=1, le=8, description="Exif's, of the base; the map has the same pixels and says none")
 
 
 class ShareView(BaseModel):

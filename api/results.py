@@ -12,6 +12,7 @@ from api.jobs import find, is_gone
 from api.problems import ProblemError
 from api.schemas import JobPath
 from api.services import services
+from shared.imaging.photo import orientation_of
 from shared.jobs import Job, JobStatus, mask_key_of
 from shared.object_store import ObjectNotFound
 from shared.ultrahdr import UltraHdrFile, parse
@@ -74,7 +75,8 @@ def metadata(path: JobPath) -> Response:
     file = _opened(_finished(path.job_id))
     if file.metadata is None or file.source is None:
         raise _no_map()
-    return jsonify({"source": file.source.value, "metadata": file.metadata.to_json()})
+    orientation = orientation_of(file.primary)
+    return jsonify({"source": file.source.value, "metadata": file.metadata.to_json(), "orientation": orientation})
 
 
 def _finished(job_id: str) -> Job:

@@ -7,12 +7,12 @@ const BINS = 48;
 const COLOURS = [[0, 0, 4], [51, 10, 95], [120, 28, 109], [187, 55, 84], [237, 105, 37], [252, 180, 25], [252, 255, 164]];
 
 /**
- * @param {HTMLImageElement} map
+ * @param {CanvasImageSource & {width: number, height: number}} map upright
  * @param {object} metadata
  * @returns {HTMLElement}
  */
 export function gainView(map, metadata) {
-  const [width, height] = [map.naturalWidth, map.naturalHeight];
+  const { width, height } = map;
   const samples = pixels(map, width, height);
   const stops = curve(metadata, 1); // green stands for a map of three channels
   const [low, high] = [Math.min(0, stops[0]), Math.max(...stops)];
