@@ -222,7 +222,7 @@ def test_three_ways_to_an_exposure_agree(page: Page, orientation: int) -> None:
     for name, other in (("unit", unit), ("computed", computed)):
         apart = sum(abs(a - b) for a, b in zip(own, other, strict=True)) / len(own)
         print(f"orientation {orientation}, {name}: {apart:.2f} levels apart")
-        assert apart < 2, name
+        assert apart < 0.5, name
 
 
 def guided(page: Page) -> None:
