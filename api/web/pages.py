@@ -17,7 +17,7 @@ TYPES: Final = {
     ".txt": "text/plain",
 }
 
-PAGES: Final = {"/": "restore.html", "/audit": "audit.html", "/insights": "insights.html"}
+PAGES: Final = {"/": "restore.html", "/batches": "batches.html", "/audit": "audit.html", "/insights": "insights.html"}
 FOLDER: Final = "/static/"
 BEACON: Final = "beacon.js"
 

@@ -42,7 +42,7 @@ async function show() {
   }
 }
 
-keyButton();
+keyButton(show);
 by('days').addEventListener('change', show);
 by('form').addEventListener('submit', (event) => event.preventDefault());
 show();
