@@ -10,6 +10,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from api import auth, bodies, limits, problems, services
 from api.answers import ProblemView
 from api.audit import audits
+from api.batches import batches
 from api.documents import documents
 from api.events import events
 from api.health import health
@@ -28,6 +29,7 @@ _CALLS: Final = (
     jobs,
     results,
     events,
+    batches,
     uploads,
     webhooks,
     audits,
