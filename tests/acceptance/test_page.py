@@ -16,12 +16,12 @@ from playwright.sync_api import Browser, FilePayload, Page, expect
 from infra.render_demo import render
 from tests.golden.recipe import photo
 from tests.readers.chromium import binary
+from tests.services.axe import MISSING, serious
 from tests.services.embedded import ROOT, Embedded, browser
 from tests.services.stack import marked
 from tests.services.stacking import PEAKS, WALK
 from tests.unit.guided.test_guided import hdr, jpeg, scene
 
-AXE = ROOT / "infra" / "readers" / "node_modules" / "axe-core" / "axe.min.js"
 SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 pytestmark = [pytest.mark.chromium, pytest.mark.skipif(binary() is None, reason="Chromium is not installed")]
 
@@ -252,8 +252,8 @@ def test_a_guided_result_shows_where_its_map_comes_from(page: Page) -> None:
     assert orange[0] > orange[2] + 80
     assert blue[2] > blue[0] + 80
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    if AXE.is_file():
-        assert _serious(page) == []
+    if MISSING is None:
+        assert serious(page) == []
 
 
 PIXELS: Final = """(kind) => { const canvas = document.querySelector('canvas.picture');
@@ -353,29 +353,23 @@ def test_the_page_is_light() -> None:
     assert sum(file.stat().st_size for file in files) < 150_000
 
 
-@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed: make system-deps")
-def test_axe_finds_nothing_serious(page: Page, stack: Embedded) -> None:
+@pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
+def test_axe_finds_nothingserious(page: Page, stack: Embedded) -> None:
     viewed(page)
     for scheme in SCHEMES:
         page.emulate_media(color_scheme=scheme)
         for tab in ("Compare", "Exposure", "Gain map", "Metadata", "Audit"):
             page.get_by_role("tab", name=tab).click()
-            assert _serious(page) == [], (scheme, tab)
+            assert serious(page) == [], (scheme, tab)
         page.click("#key-open")
-        assert _serious(page) == []
+        assert serious(page) == []
         page.keyboard.press("Escape")
     for path in ("audit", "insights"):
         page.goto(f"{stack.url}/{path}")
         for scheme in SCHEMES:
             page.emulate_media(color_scheme=scheme)
             page.wait_for_load_state("networkidle")
-            assert _serious(page) == [], (path, scheme)
-
-
-def _serious(page: Page) -> list[str]:
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run().then(({violations}) => violations)")
-    return [f"{one['id']}: {one['nodes'][0]['html']}" for one in found if one["impact"] in ("serious", "critical")]
+            assert serious(page) == [], (path, scheme)
 
 
 def test_a_telephone_and_no_inline_script(page: Page, stack: Embedded) -> None:
