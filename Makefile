@@ -42,7 +42,8 @@ system-deps: ## Install Chromium, perl, Node.js and the npm readers that the tes
 
 lock: .venv/.ready ## Pin every dependency anew (requirements/*.txt)
 	$(UV) --extra heic pyproject.toml -o requirements/runtime.txt
-	$(UV) --extra heic --group dev -c requirements/runtime.txt pyproject.toml -o requirements/dev.txt
+	$(UV) --extra otel -c requirements/runtime.txt pyproject.toml -o requirements/otel.txt
+	$(UV) --extra heic --extra otel --group dev -c requirements/runtime.txt pyproject.toml -o requirements/dev.txt
 
 ##@ Check
 
@@ -62,6 +63,9 @@ load: .venv/.ready ## Rates, waits and scaling of the service on this machine
 
 backfill-load: .venv/.ready ## A manifest of a million rows, 10,000 rows killed five times, 300 photos of PAIRS
 	$(BIN)/python -m tests.load.backfill --rows 1000000 --killed 10000 --photos $(PAIRS)
+
+bench: .venv/.ready ## CPU time, memory and ratios of a photo; about half an hour on a quiet machine
+	$(BIN)/python -m bench
 
 contract: .venv/.ready ## Make 2,000 requests out of the API's own OpenAPI document
 	CONTRACT_EXAMPLES=2000 $(BIN)/python -m pytest tests/integration/test_api_contract.py
@@ -92,4 +96,4 @@ verify-model: .venv/.ready ## Prove ONNX Runtime, its tiles and tinygrad against
 scenes: .venv/.ready ## What the map does with skies, lamps, windows and white paper
 	$(BIN)/python -m models.scenes
 
-.PHONY: help demo up test setup system-deps lock lint type fuzz load image-size evaluate evaluate-guided verify-model scenes contract backfill-load screenshots lighthouse
+.PHONY: help bench demo up test setup system-deps lock lint type fuzz load image-size evaluate evaluate-guided verify-model scenes contract backfill-load screenshots lighthouse

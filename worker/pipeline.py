@@ -53,7 +53,7 @@ class Result:
     """A finished photo: the file's bytes and what is to be said about it.
 
     `timings` are seconds by stage; `guided` says how an original was used, where there was one; `mask` is a small
-    grey PNG, upright, white where the map was predicted and black where it was transferred.
+    grey PNG, upright, white where the map was predicted and black where it was transferred; `megapixels` is the photo's size, 0 where nothing was decoded.
     """
 
     outcome: Outcome
@@ -64,6 +64,7 @@ class Result:
     model: str | None
     timings: dict[str, float] = field(default_factory=dict)
     guided: Guided | None = None
+    megapixels: float = 0.0
     mask: bytes | None = None
 
 
@@ -122,7 +123,18 @@ def restore(
         raise RestoreError(error.code, str(error)) from error
     guided = None if joined is None else joined.guided
     notes = photo.notes if guided is None or guided.reason is None else (*photo.notes, guided.reason)
-    return Result(Outcome.RESTORED, finished, metadata, notes, findings, predictor.name, clock.seconds, guided, mask)
+    return Result(
+        Outcome.RESTORED,
+        finished,
+        metadata,
+        notes,
+        findings,
+        predictor.name,
+        clock.seconds,
+        guided,
+        round(width * height / 1e6, 3),
+        mask,
+    )
 
 
 def map_size_of(width: int, height: int) -> tuple[int, int]:

@@ -68,11 +68,7 @@ def _mask(page: Page, target: Path) -> None:
     whole = assemble(_jpeg(picture), encode_gain_map(gain), metadata)
     pair: list[FilePayload] = [
         {"name": "street-edit.jpg", "mimeType": "image/jpeg", "buffer": _jpeg(edit)},
-        {
-            "name": "street-original.jpg",
-            "mimeType": "image/jpeg",
-            "buffer": assemble(_jpeg(picture), encode_gain_map(gain), metadata),
-        },
+        {"name": "street-original.jpg", "mimeType": "image/jpeg", "buffer": whole},
     ]
     page.set_input_files("#photos", pair)
     page.locator("[data-act=view]").click(timeout=60_000)
