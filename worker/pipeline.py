@@ -53,8 +53,8 @@ class Result:
     """A finished photo: the file's bytes and what is to be said about it.
 
     `timings` are seconds by stage; `guided` says how an original was used, where there was one; `mask` is a small
-    grey PNG, upright, white where the map was predicted and black where it was transferred;
-    `megapixels` is the photo's size, 0 where nothing was decoded.
+    grey PNG, upright, white where the map was predicted and black where it was transferred; `megapixels` is the
+    photo's size, 0 where nothing was decoded.
     """
 
     outcome: Outcome
