@@ -1,6 +1,7 @@
 """Take the pictures of docs/screenshots: `make screenshots`. The photo in them is rendered by us."""
 
 import io
+import json
 import random
 import sys
 import tempfile
@@ -12,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, FilePayload, Page
+from playwright.sync_api import Browser, FilePayload, Locator, Page
 
 from infra.render_demo import render
 from shared.database import Database, insight_store
@@ -20,6 +21,7 @@ from shared.imaging.encode import encode_gain_map
 from shared.insights import DynamicRange, Family, Gamut, Reading, Renderer, day_of
 from shared.ultrahdr import GainMapMetadata, assemble
 from tests.services.embedded import Embedded, browser
+from tests.services.photos import photo_server
 
 TARGET: Final = Path(__file__).parents[2] / "docs" / "screenshots"
 DAYS: Final = 21  # that the page of insights shows
@@ -43,6 +45,7 @@ def take(stack: Embedded, chrome: Browser, target: Path) -> None:
     _audit(stack, page, target)
     _mask(_keyed(stack, chrome), target)
     _insights(_keyed(stack, chrome), stack, target)
+    _batches(_keyed(stack, chrome), stack, target)
 
 
 def _keyed(stack: Embedded, chrome: Browser) -> Page:
@@ -75,6 +78,29 @@ def _mask(page: Page, target: Path) -> None:
     page.get_by_role("tab", name="Mask").click()
     page.locator("#viewer").evaluate("part => part.scrollIntoView()")
     _save(page, target / "mask.jpg")
+
+
+def _batches(page: Page, stack: Embedded, target: Path) -> None:
+    """One batch that has ended, its failed rows on show, and one that is paused on its way."""
+    page.goto(f"{stack.url}/batches")
+    with photo_server() as photos:
+        spring = _batch(page, "Spring", *(f"{photos}/{n}.jpg" for n in range(30)), f"{photos}/gone.jpg", "no address")
+        spring.get_by_role("button", name="Report").wait_for(timeout=60_000)
+        spring.get_by_role("button", name="Rows").click()
+        summer = _batch(page, "Summer", *(f"{photos}/{n}.jpg" for n in range(100, 500)))
+        page.wait_for_function("document.querySelector('.outcomes .restored')?.width.baseVal.value > 200")
+        summer.get_by_role("button", name="Pause").click()
+        summer.get_by_role("button", name="Resume").wait_for()
+        _save(page, target / "batches.jpg", whole=True)
+
+
+def _batch(page: Page, name: str, *sources: str) -> Locator:
+    text = "".join(json.dumps({"source": source}) + "\n" for source in sources)
+    rows: FilePayload = {"name": "rows.jsonl", "mimeType": "application/x-ndjson", "buffer": text.encode()}
+    page.set_input_files("#manifest", rows)
+    page.get_by_label("Name").fill(name)
+    page.get_by_role("button", name="Start the batch").click()
+    return page.locator(".batch", has_text=name)
 
 
 def _insights(page: Page, stack: Embedded, target: Path) -> None:
@@ -145,7 +171,7 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as temporary, browser() as running:
         data = Path(temporary) / "data"
         data.mkdir()
-        service = Embedded(data)
+        service = Embedded(data, {"REGAIN_ALLOW_PRIVATE_URLS": "true"})
         service.start()
         try:
             take(service, running, Path(sys.argv[1]) if len(sys.argv) > 1 else TARGET)

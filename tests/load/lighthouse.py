@@ -11,7 +11,7 @@ from tests.readers.chromium import binary
 from tests.services.embedded import ROOT, Embedded
 
 LIGHTHOUSE: Final = ROOT / "infra" / "lighthouse" / "node_modules" / "lighthouse" / "cli" / "index.js"
-PAGES: Final = ("/", "/audit", "/insights")
+PAGES: Final = ("/", "/batches", "/audit", "/insights")
 CATEGORIES: Final = ("performance", "accessibility", "best-practices")
 TIMES: Final = ("first-contentful-paint", "largest-contentful-paint", "total-blocking-time")
 FLAGS: Final = "--headless=new --no-sandbox --disable-gpu"
