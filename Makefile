@@ -71,6 +71,10 @@ bench: .venv/.ready ## CPU time, memory and ratios of a photo; about half an hou
 contract: .venv/.ready ## Make 2,000 requests out of the API's own OpenAPI document
 	CONTRACT_EXAMPLES=2000 $(BIN)/python -m pytest tests/integration/test_api_contract.py
 
+lighthouse: .venv/.ready ## Scores of every page by Lighthouse (installs it from npm first)
+	cd infra/lighthouse && npm ci --loglevel=error --no-audit --no-fund --ignore-scripts >/dev/null
+	$(BIN)/python -m tests.load.lighthouse
+
 image-size: .venv/.ready ## Size on disk, in MB, of an environment with what ships and nothing else
 	rm -rf out/runtime && $(PYTHON) -m venv --without-pip out/runtime
 	$(BIN)/pip --disable-pip-version-check --python out/runtime/bin/python install --quiet --require-hashes -r requirements/runtime.txt
@@ -93,4 +97,4 @@ verify-model: .venv/.ready ## Prove ONNX Runtime, its tiles and tinygrad against
 scenes: .venv/.ready ## What the map does with skies, lamps, windows and white paper
 	$(BIN)/python -m models.scenes
 
-.PHONY: help bench demo up test setup system-deps lock lint type fuzz load image-size evaluate evaluate-guided verify-model scenes contract backfill-load screenshots
+.PHONY: help bench demo up test setup system-deps lock lint type fuzz load image-size evaluate evaluate-guided verify-model scenes contract backfill-load screenshots lighthouse

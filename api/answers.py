@@ -34,6 +34,7 @@ class ResultView(BaseModel):
     audit: list[FindingView]
     notes: list[str]
     guided: dict[str, Any] | None = Field(description="how an original was used")
+    mask: bool = Field(description="whether there is a mask of what was transferred and what predicted")
 
 
 class LinksView(BaseModel):
@@ -44,6 +45,7 @@ class LinksView(BaseModel):
     result: str
     base: str
     gainmap: str
+    mask: str
     metadata: str
     cancel: str
     retry: str
@@ -106,6 +108,50 @@ class MapView(BaseModel):
 
     source: Literal["iso", "hdrgm", "apple"]
     metadata: dict[str, Any]
+    orientation: int = Field(ge=1, le=8, description="Exif's, of the base; the map has the same pixels and says none")
+
+
+class ShareView(BaseModel):
+    """How many of how many can see HDR; the interval is Wilson's, 95 %. Null of nothing."""
+
+    hdr: int
+    all: int
+    share: float | None = Field(ge=0, le=1)
+    low: float | None = Field(ge=0, le=1)
+    high: float | None = Field(ge=0, le=1)
+
+
+class SharesView(BaseModel):
+    """Each visitor of a day once, and every view: the two differ, for some come more often than others."""
+
+    visitors: ShareView
+    events: ShareView
+
+
+class GroupView(SharesView):
+    """The shares of one group."""
+
+    value: str
+
+
+class GroupsView(BaseModel):
+    """The shares by each trait."""
+
+    day: list[GroupView]
+    gamut: list[GroupView]
+    renderer: list[GroupView]
+    browser: list[GroupView]
+
+
+class InsightView(BaseModel):
+    """Who can see HDR."""
+
+    counting: bool = Field(description="whether views are counted now")
+    first_day: str
+    last_day: str
+    confidence: float
+    total: SharesView
+    by: GroupsView
 
 
 class HealthView(BaseModel):

@@ -5,6 +5,7 @@ from typing import Final
 from flask.json.provider import DefaultJSONProvider
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api import auth, bodies, limits, problems, server_errors, services
 from api.answers import ProblemView
@@ -13,6 +14,7 @@ from api.batches import batches
 from api.documents import documents
 from api.events import events
 from api.health import health
+from api.insights import beacons, insights
 from api.jobs import jobs
 from api.metrics import metrics_calls
 from api.objects import objects
@@ -23,6 +25,21 @@ from api.webhooks import webhooks
 from shared.settings import ServiceSettings
 
 VERSION: Final = "1.0.0"
+_CALLS: Final = (
+    jobs,
+    results,
+    events,
+    batches,
+    uploads,
+    webhooks,
+    audits,
+    insights,
+    beacons,
+    objects,
+    health,
+    metrics_calls,
+    documents,
+)
 _KEY: Final = {"type": "http", "scheme": "bearer", "description": "`regain keys create` makes one"}
 
 
@@ -46,6 +63,8 @@ def create_app(settings: ServiceSettings) -> OpenAPI:
         doc_ui=False,
         static_folder=None,
     )
+    if settings.proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.proxies)  # type: ignore[method-assign]
     app.json = _InOrder(app)
     app.url_map.strict_slashes = True
     problems.register(app)
@@ -54,20 +73,9 @@ def create_app(settings: ServiceSettings) -> OpenAPI:
     # The order counts: who asks, then how often, then what is sent.
     pages.register(app)
     auth.register(app)
-    limits.register(app, settings)
+    bound_views = limits.register(app, settings)
     bodies.register(app)
-    for blueprint in (
-        jobs,
-        results,
-        events,
-        batches,
-        uploads,
-        webhooks,
-        audits,
-        objects,
-        health,
-        metrics_calls,
-        documents,
-    ):
+    for blueprint in _CALLS:
         app.register_api(blueprint)
+    bound_views()
     return app

@@ -28,6 +28,7 @@ SCOPES: Final[Mapping[str, Scope]] = MappingProxyType(
         "results.result": Scope.JOBS_READ,
         "results.base": Scope.JOBS_READ,
         "results.gainmap": Scope.JOBS_READ,
+        "results.mask": Scope.JOBS_READ,
         "results.metadata": Scope.JOBS_READ,
         "events.stream_events": Scope.JOBS_READ,
         "uploads.create_upload": Scope.JOBS_WRITE,
@@ -44,6 +45,7 @@ SCOPES: Final[Mapping[str, Scope]] = MappingProxyType(
         "batches.delete": Scope.JOBS_WRITE,
         "audit.audit_file": Scope.AUDIT,
         "metrics.metrics": Scope.METRICS,
+        "insights.hdr": Scope.METRICS,
         "webhooks.create": Scope.WEBHOOKS,
         "webhooks.list_webhooks": Scope.WEBHOOKS,
         "webhooks.secret": Scope.WEBHOOKS,
@@ -64,6 +66,8 @@ OPEN: Final = frozenset(
         "documents.docs",
         "documents.problem_table",
         "documents.openapi",
+        # A page that is opened has no key.
+        "beacons.count_view",
         # Their signature is the key.
         "objects.get_object",
         "objects.put_object",

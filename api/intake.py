@@ -52,15 +52,15 @@ def submission(idempotency_key: str | None) -> Iterator[Submission]:
         yield Submission(source, original, _wish(wishes, name, idempotency_key))
 
 
-def json_body() -> Any:
-    """The request's JSON.
+def json_body(limit: int = MAX_JSON) -> Any:
+    """The request's JSON, of at most `limit` bytes.
 
     Raises:
         ProblemError: it has another type, is too long, or is no JSON.
     """
     if request.mimetype != "application/json":
         raise ProblemError("unsupported_media_type", "send the body as application/json")
-    request.max_content_length = MAX_JSON
+    request.max_content_length = limit
     return request.get_json()
 
 

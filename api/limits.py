@@ -1,7 +1,8 @@
 """How much one key may ask: requests a minute in the broker's Redis, jobs a day in SQL."""
 
 import time
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from flask import Flask, Response, g, request
 from flask_limiter import Limiter, RateLimitExceeded
@@ -13,14 +14,23 @@ from api.services import services
 from shared.database import job_store
 from shared.settings import ServiceSettings
 
+VIEWS: Final = "60/minute"  # of the page, from one address
 DAY: Final = 86400.0  # seconds; days are UTC
 TIMEOUT: Final = 1  # seconds: a request must not wait for a counter
 # Whoever waits for a job or a batch may ask as often as it likes; links carry their own terms.
-UNCOUNTED: Final = auth.OPEN | {"jobs.show", "batches.show", "events.stream_events", "metrics.metrics"}
+UNCOUNTED: Final = (auth.OPEN - {"beacons.count_view"}) | {
+    "jobs.show",
+    "batches.show",
+    "events.stream_events",
+    "metrics.metrics",
+}
 
 
-def register(app: Flask, settings: ServiceSettings) -> None:
-    """Count requests by key; where Redis is away, each process counts for itself."""
+def register(app: Flask, settings: ServiceSettings) -> Callable[[], None]:
+    """Count requests by key; where Redis is away, each process counts for itself.
+
+    Returns what is to be called once every endpoint is there.
+    """
     options: dict[str, str | int] = {}
     if settings.redis_url:
         options = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
@@ -42,8 +52,14 @@ def register(app: Flask, settings: ServiceSettings) -> None:
         current = limiter.current_limit
         wait = None if current is None else max(1.0, current.reset_at - time.time())
         return answer(
-            ProblemError("rate_limited", f"more than {error.description} with this key: slow down", retry_after=wait)
+            ProblemError("rate_limited", f"more than {error.description} {_of_whom()}: slow down", retry_after=wait)
         )
+
+    def bound_views() -> None:
+        counted: Any = app.view_functions["beacons.count_view"]
+        app.view_functions["beacons.count_view"] = limiter.limit(VIEWS, key_func=get_remote_address)(counted)
+
+    return bound_views
 
 
 def check_quota() -> None:
@@ -69,6 +85,10 @@ def check_quota() -> None:
 def _who() -> str:
     key = g.get("key")
     return get_remote_address() if key is None else str(key.id)
+
+
+def _of_whom() -> str:
+    return "from this address" if g.get("key") is None else "with this key"
 
 
 def _uncounted() -> bool:

@@ -29,8 +29,8 @@ _COUNTERS: Final = {
     "queue_wait_seconds_count": ("queue", "Jobs whose wait was measured"),
     "lease_expired": ("queue", "Leases that ran out"),
     "republished": ("queue", "Messages that were sent again"),
-    "server_errors": ("status", "Answers of 5xx, probes' not counted"),
     "batch_rows": ("outcome", "Rows of batches that got their outcome"),
+    "server_errors": ("status", "Answers of 5xx, probes' not counted"),
     "webhook_tries": ("outcome", "Tries to deliver a webhook"),
 }
 # Told from zero on: a rate that begins with its first event does not see that one.

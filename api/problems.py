@@ -77,6 +77,7 @@ TABLE: Final[Mapping[str, Kind]] = MappingProxyType(
         # Jobs
         "not_finished": Kind(409, "The job has not finished"),
         "no_result": Kind(409, "The job ended without a result"),
+        "no_mask": Kind(404, "The result has no mask"),
         "no_gain_map": Kind(404, "The result has no gain map"),
         "gone": Kind(410, "The objects of the job are deleted"),
         "already_finished": Kind(409, "The job has finished already"),
@@ -95,6 +96,8 @@ TABLE: Final[Mapping[str, Kind]] = MappingProxyType(
         "delivery_not_found": Kind(404, "There is no such delivery"),
         "webhook_disabled": Kind(409, "The webhook is disabled"),
         "too_many_webhooks": Kind(409, "There are too many webhooks"),
+        # Insights
+        "insights_off": Kind(404, "The service does not count views"),
         # Signed links
         "bad_signature": Kind(403, "The link is not one of ours"),
         "expired_link": Kind(403, "The link's time is over"),
@@ -209,7 +212,9 @@ def _http(error: HTTPException) -> Response:
     if error.response is not None:  # made by us already, as flask-openapi3 hands it on
         return make_response(error.response)
     if isinstance(error, RequestEntityTooLarge):
-        return answer(ProblemError("body_too_large", "the body is larger than two photos of 64 MiB: send less"))
+        return answer(
+            ProblemError("body_too_large", f"the body is larger than {request.max_content_length} bytes: send less")
+        )
     code = _OF_STATUS.get(error.code or 500, "bad_request" if (error.code or 500) < 500 else "internal")
     response = answer(ProblemError(code, f"{request.method} {request.path}: {error.description or error.name}"))
     if isinstance(error, MethodNotAllowed) and error.valid_methods:

@@ -12,11 +12,13 @@ from api.jobs import find, is_gone
 from api.problems import ProblemError
 from api.schemas import JobPath
 from api.services import services
-from shared.jobs import Job, JobStatus
+from shared.imaging.photo import orientation_of
+from shared.jobs import Job, JobStatus, mask_key_of
 from shared.object_store import ObjectNotFound
 from shared.ultrahdr import UltraHdrFile, parse
 
 JPEG = "image/jpeg"
+PNG = "image/png"
 results = contract.group("results")
 
 
@@ -38,7 +40,7 @@ def result(path: JobPath) -> PlainResponse:
 def base(path: JobPath) -> Response:
     """Fetch the flat base image alone."""
     job = _finished(path.job_id)
-    return _jpeg(_opened(job).primary, f"{_stem(job)}_base.jpg")
+    return _image(_opened(job).primary, JPEG, f"{_stem(job)}_base.jpg")
 
 
 @results.get("/jobs/<string:job_id>/gainmap", responses={"200": contract.file("The gain map's JPEG", JPEG)})
@@ -48,7 +50,23 @@ def gainmap(path: JobPath) -> Response:
     gain_map = _opened(job).gain_map
     if gain_map is None:
         raise _no_map()
-    return _jpeg(gain_map, f"{_stem(job)}_gainmap.jpg")
+    return _image(gain_map, JPEG, f"{_stem(job)}_gainmap.jpg")
+
+
+@results.get("/jobs/<string:job_id>/mask", responses={"200": contract.file("Grey, white where predicted", PNG)})
+def mask(path: JobPath) -> Response:
+    """Fetch the mask of a guided result: white where the map was predicted, black where the original's was taken.
+
+    Upright, as the photo is to be seen, and at most 512 pixels.
+    """
+    job = _finished(path.job_id)
+    if job.result is None or not job.result.get("mask"):
+        raise ProblemError("no_mask", "no original was used, so there is no mask: submit the original with the photo")
+    try:
+        data = services().store.get(mask_key_of(job.result_key))
+    except ObjectNotFound as error:
+        raise _gone() from error
+    return _image(data, PNG, f"{_stem(job)}_mask.png")
 
 
 @results.get("/jobs/<string:job_id>/metadata", responses={"200": MapView})
@@ -57,7 +75,8 @@ def metadata(path: JobPath) -> Response:
     file = _opened(_finished(path.job_id))
     if file.metadata is None or file.source is None:
         raise _no_map()
-    return jsonify({"source": file.source.value, "metadata": file.metadata.to_json()})
+    orientation = orientation_of(file.primary)
+    return jsonify({"source": file.source.value, "metadata": file.metadata.to_json(), "orientation": orientation})
 
 
 def _finished(job_id: str) -> Job:
@@ -85,8 +104,8 @@ def _opened(job: Job) -> UltraHdrFile:
         raise _gone() from error
 
 
-def _jpeg(data: bytes, name: str) -> Response:
-    response = Response(data, mimetype=JPEG)
+def _image(data: bytes, kind: str, name: str) -> Response:
+    response = Response(data, mimetype=kind)
     response.headers.set("Content-Disposition", "attachment", filename=name)
     return response
 

@@ -25,7 +25,7 @@ from shared.transport import Call, ClientError, Transport
 LONGEST_POLL: Final = 60  # seconds that the service holds one request
 POLL_PAUSE: Final = 0.25  # seconds at least between two polls, should the service not hold them
 CHUNK: Final = 1 << 18  # bytes of a result that are held at once
-PARTS: Final = frozenset({"base", "gainmap", "metadata"})  # what a result can be taken apart into
+PARTS: Final = frozenset({"base", "gainmap", "mask", "metadata"})  # what a result can be taken apart into
 BATCH_PARTS: Final = frozenset({"report", "summary"})
 ROWS: Final = 1000  # of a batch in one page
 

@@ -34,7 +34,7 @@ def job_view(job: Job, *, deduplicated: bool = False) -> dict[str, Any]:
             "self": here,
             **{
                 name: f"{here}/{name}"
-                for name in ("events", "result", "base", "gainmap", "metadata", "cancel", "retry")
+                for name in ("events", "result", "base", "gainmap", "mask", "metadata", "cancel", "retry")
             },
         },
     }
@@ -61,4 +61,5 @@ def _result(job: Job) -> dict[str, Any] | None:
         "audit": list(found.get("audit") or ()),
         "notes": list(found.get("notes") or ()),
         "guided": found.get("guided"),
+        "mask": bool(found.get("mask")),
     }

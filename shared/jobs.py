@@ -69,6 +69,20 @@ PERCENT: Final[Mapping[Stage, int]] = MappingProxyType(
 )
 
 
+_RESULT: Final = ".jpg"
+_MASK: Final = ".mask.png"
+
+
+def mask_key_of(result_key: str) -> str:
+    """Where the mask of a guided result lies: beside it, so that whatever decides the one decides the other."""
+    return f"{result_key.removesuffix(_RESULT)}{_MASK}"
+
+
+def owner_of(key: str) -> str:
+    """The object that another one comes and goes with: a mask's result; any other object is its own."""
+    return f"{key.removesuffix(_MASK)}{_RESULT}" if key.endswith(_MASK) else key
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One photo to restore, as the SQL row says. Times are seconds since 1970, UTC."""

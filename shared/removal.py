@@ -1,7 +1,7 @@
 """Objects go when nobody needs them any more, under a lock, so that nobody comes to need them meanwhile."""
 
 from shared.database import Database, batch_store, job_store
-from shared.jobs import Job
+from shared.jobs import Job, mask_key_of, owner_of
 from shared.object_store import ObjectStore
 
 
@@ -19,8 +19,9 @@ def remove_job(database: Database, store: ObjectStore, job: Job) -> None:
 
 def remove_unused(database: Database, store: ObjectStore, key: str, besides: str = "") -> bool:
     """Delete an object unless a batch or a job other than `besides` needs it; whether it went."""
-    with database.begin(lock=key) as connection:
-        if job_store.uses_of(connection, key, besides) or batch_store.needs(connection, key):
+    owner = owner_of(key)
+    with database.begin(lock=owner) as connection:
+        if job_store.uses_of(connection, owner, besides) or batch_store.needs(connection, owner):
             return False
         store.delete(key)
     return True
@@ -28,4 +29,5 @@ def remove_unused(database: Database, store: ObjectStore, key: str, besides: str
 
 def keys_of(job: Job) -> list[str]:
     """The objects of a job."""
-    return [key for key in (job.result_key, job.source_key, job.original_key) if key is not None]
+    mask = None if job.original_key is None else mask_key_of(job.result_key)
+    return [key for key in (job.result_key, mask, job.source_key, job.original_key) if key is not None]

@@ -99,6 +99,10 @@ class ServiceSettings(Settings):
     upload_minutes: float = Field(default=60, gt=0, description="how long a direct upload may take")
     api_processes: int = Field(default=2, ge=1, le=64, description="of the API that `regain up` starts")
     rate_limit: str = Field(default="600/minute", description="requests of one key; polls are not counted")
+    insights: bool = Field(default=True, description="count which share of the page's visitors can see HDR")
+    proxies: int = Field(
+        default=0, ge=0, le=8, description="reverse proxies before the API, whose X-Forwarded-For is believed"
+    )
     otel_endpoint: str | None = Field(
         default=None,
         validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),

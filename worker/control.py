@@ -11,7 +11,8 @@ from typing import Final
 import structlog
 
 from shared.broker import BrokerUnavailableError, Publisher
-from shared.database import Database, DatabaseUnavailableError, watch
+from shared.database import Database, DatabaseUnavailableError, insight_store, watch
+from shared.insights import day_of
 from shared.object_store import StoreError
 from shared.service import open_database, open_store
 from shared.settings import ServiceSettings
@@ -51,6 +52,7 @@ def control(settings: ServiceSettings, stop: threading.Event) -> None:
         Duty(SWEEP, lambda: sweep(database, store)),
         Duty(ORPHANS, lambda: sweep_orphans(database, store)),
         Duty(ORPHANS, lambda: webhooks.purge(database, settings)),
+        Duty(SWEEP, lambda: _forget_visitors(database)),
     ]
     holder = holder_name(os.getpid())
     leading = False
@@ -108,6 +110,12 @@ def _do(duty: Duty) -> None:
         log.warning("duty_postponed", reason=str(error))
     except Exception:
         log.exception("duty_failed")
+
+
+def _forget_visitors(database: Database) -> None:
+    """Nobody may come after midnight, and yesterday's salt has to go all the same."""
+    with database.begin() as connection:
+        insight_store.forget(connection, day_of(time.time()))
 
 
 def _ask_for_signs(database: Database, publisher: Publisher) -> None:

@@ -13,8 +13,8 @@ from celery.exceptions import SoftTimeLimitExceeded
 from shared.database import DatabaseUnavailableError, job_store, watch
 from shared.database.counting import count
 from shared.errors import RestoreError
-from shared.jobs import Job, Stage
-from shared.object_store import ObjectNotFound, StoreError
+from shared.jobs import Job, Stage, mask_key_of
+from shared.object_store import ObjectNotFound, ObjectStore, StoreError
 from shared.options import Options
 from shared.registry import ModelError
 from worker import pipeline
@@ -98,6 +98,8 @@ def _work(job: Job, context: Context, lease: Lease) -> None:
     timings |= result.timings
     with _timed(timings, Stage.STORE):
         lease.report(Stage.STORE)
+        if result.mask is not None:
+            context.store.put(mask_key_of(job.result_key), io.BytesIO(result.mask), "image/png", RESULT_LIMIT)
         context.store.put(job.result_key, io.BytesIO(result.data), "image/jpeg", RESULT_LIMIT)
     timings["cpu"] = round(time.process_time() - cpu, 4)
     _commit(job, context, summary(result), timings)
@@ -109,11 +111,20 @@ def _commit(
     # Under the object's lock: nobody may delete it between this look and our commit.
     with context.database.begin(lock=job.result_key) as connection:
         context.store.head(job.result_key)
+        result |= {"mask": bool(result.get("mask")) and _has(context.store, mask_key_of(job.result_key))}
         done = job_store.succeed(connection, job, result, timings, time.time(), deduplicated=deduplicated)
         if done and not deduplicated:
             count(connection, "core_seconds", job.model, timings["cpu"])
             count(connection, "megapixels", job.model, result["megapixels"])
     log.info("job_succeeded" if done else "finished_too_late", outcome=result["outcome"], **timings)
+
+
+def _has(store: ObjectStore, key: str) -> bool:
+    try:
+        store.head(key)
+    except ObjectNotFound:
+        return False
+    return True
 
 
 def options_of(job: Job) -> Options:
@@ -135,6 +146,7 @@ def summary(result: pipeline.Result) -> dict[str, Any]:
         ],
         "notes": list(result.notes),
         "guided": None if result.guided is None else result.guided.to_json(),
+        "mask": result.mask is not None,
     }
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shared.errors import RestoreError
 from shared.imaging.decode import fit_within, upright_srgb
-from shared.imaging.encode import encode_gain_map
+from shared.imaging.encode import encode_gain_map, encode_mask
 from shared.imaging.gain_map import recovery
 from shared.imaging.orientation import to_stored
 from shared.imaging.original import Original
@@ -52,8 +52,9 @@ class Outcome(StrEnum):
 class Result:
     """A finished photo: the file's bytes and what is to be said about it.
 
-    `timings` are seconds by stage; `guided` says how an original was used, where there was one; `megapixels` is
-    the photo's size, 0 where nothing was decoded.
+    `timings` are seconds by stage; `guided` says how an original was used, where there was one; `mask` is a small
+    grey PNG, upright, white where the map was predicted and black where it was transferred; `megapixels` is the
+    photo's size, 0 where nothing was decoded.
     """
 
     outcome: Outcome
@@ -65,6 +66,7 @@ class Result:
     timings: dict[str, float] = field(default_factory=dict)
     guided: Guided | None = None
     megapixels: float = 0.0
+    mask: bytes | None = None
 
 
 def restore(
@@ -110,6 +112,7 @@ def restore(
         truth = source if joined is not None and joined.guided.transferred > 0 else None
         with clock.stage(Stage.ENCODE):
             map_jpeg, metadata = encode(stops, photo.orientation, options, truth)
+            mask = None if joined is None or truth is None else encode_mask(joined.mask)
         with clock.stage(Stage.ASSEMBLE):
             base = photo.base_jpeg
             if truth is not None and options.metadata == MetadataOf.ORIGINAL:
@@ -131,6 +134,7 @@ def restore(
         clock.seconds,
         guided,
         round(width * height / 1e6, 3),
+        mask,
     )
 
 

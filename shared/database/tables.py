@@ -300,3 +300,30 @@ counters: Final = Table(
     Column("shard", Integer, primary_key=True),  # several rows a counter, so that commits do not queue for one
     Column("value", Double, nullable=False),
 )
+
+# What tells visitors apart within one day (UTC), and goes with it.
+view_salts: Final = Table(
+    "view_salts",
+    tables,
+    Column("day", String(10), primary_key=True),
+    Column("salt", String(64), nullable=False),
+)
+
+visitors: Final = Table(
+    "visitors",
+    tables,
+    Column("day", String(10), primary_key=True),
+    Column("visitor", String(32), primary_key=True),  # hash under the day's salt; of no use once that is gone
+)
+
+view_counts: Final = Table(
+    "view_counts",
+    tables,
+    Column("day", String(10), primary_key=True),
+    Column("dynamic_range", String(16), primary_key=True),
+    Column("gamut", String(16), primary_key=True),
+    Column("renderer", String(16), primary_key=True),
+    Column("browser", String(16), primary_key=True),
+    Column("visitors", Integer, nullable=False),
+    Column("events", Integer, nullable=False),
+)

@@ -71,6 +71,16 @@ def check_photo(data: bytes) -> str:
         return "JPEG" if image.format == "MPO" else str(image.format)
 
 
+def orientation_of(jpeg: bytes) -> int:
+    """A JPEG's Exif orientation, 1 to 8; 1 where it says none.
+
+    Raises:
+        PhotoError: it cannot be read.
+    """
+    with decoder_faults("photo"), _opened(jpeg) as image:
+        return _orientation(image)
+
+
 def open_photo(data: bytes) -> Photo:
     """Check a photo and make it a JPEG if it is none.
 

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,8 +21,9 @@ START = 60.0  # seconds
 class Embedded:
     """The whole stack over one folder; stopped and started anew it finds its data at the same address."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
         self.folder = folder
+        self._environment = dict(environment or {})
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -40,7 +41,7 @@ class Embedded:
             self._process = subprocess.Popen(
                 [*command, "--data-dir", str(self.folder), "--workers", "1"],
                 cwd=ROOT,
-                env={**environment, "PYTHONPATH": str(ROOT)},
+                env={**environment, "PYTHONPATH": str(ROOT), **self._environment},
                 stdout=subprocess.PIPE,
                 stderr=log,
             )

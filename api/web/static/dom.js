@@ -28,6 +28,20 @@ export function make(name, traits = {}, ...children) {
 }
 
 /**
+ * Make a part of an SVG.
+ * @param {string} name
+ * @param {Record<string, unknown>} attributes
+ * @param {...(Node|string)} children
+ * @returns {SVGElement}
+ */
+export function drawn(name, attributes, ...children) {
+  const element = document.createElementNS('http://www.w3.org/2000/svg', name);
+  for (const [attribute, value] of Object.entries(attributes)) element.setAttribute(attribute, String(value));
+  element.append(...children);
+  return element;
+}
+
+/**
  * Say something to a screen reader without moving its focus.
  * @param {string} words
  */

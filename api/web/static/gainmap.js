@@ -1,5 +1,5 @@
 /** The gain map in false colours of stops, with its scale and its histogram. */
-import { make } from './dom.js';
+import { drawn, make } from './dom.js';
 import { curve, pixels } from './light.js';
 
 const BINS = 48;
@@ -7,12 +7,12 @@ const BINS = 48;
 const COLOURS = [[0, 0, 4], [51, 10, 95], [120, 28, 109], [187, 55, 84], [237, 105, 37], [252, 180, 25], [252, 255, 164]];
 
 /**
- * @param {HTMLImageElement} map
+ * @param {CanvasImageSource & {width: number, height: number}} map upright
  * @param {object} metadata
  * @returns {HTMLElement}
  */
 export function gainView(map, metadata) {
-  const [width, height] = [map.naturalWidth, map.naturalHeight];
+  const { width, height } = map;
   const samples = pixels(map, width, height);
   const stops = curve(metadata, 1); // green stands for a map of three channels
   const [low, high] = [Math.min(0, stops[0]), Math.max(...stops)];
@@ -48,16 +48,11 @@ function scale() {
 }
 
 function histogram(bins, total) {
-  const space = 'http://www.w3.org/2000/svg';
-  const svg = document.createElementNS(space, 'svg');
   const lit = 100 * (1 - bins[0] / total);
-  for (const [name, value] of Object.entries({ viewBox: '0 0 480 100', preserveAspectRatio: 'none', class: 'bars', role: 'img', 'aria-label': `Histogram of gain: ${lit.toFixed(0)} % of the photo is brightened` })) svg.setAttribute(name, value);
   const most = Math.sqrt(Math.max(...bins));
-  bins.forEach((count, i) => {
-    const bar = document.createElementNS(space, 'rect');
+  const bars = bins.map((count, i) => {
     const height = (100 * Math.sqrt(count)) / most;
-    for (const [name, value] of Object.entries({ x: i * 10, y: 100 - height, width: 9, height })) bar.setAttribute(name, String(value));
-    svg.append(bar);
+    return drawn('rect', { x: i * 10, y: 100 - height, width: 9, height });
   });
-  return svg;
+  return drawn('svg', { viewBox: '0 0 480 100', preserveAspectRatio: 'none', class: 'bars', role: 'img', 'aria-label': `Histogram of gain: ${lit.toFixed(0)} % of the photo is brightened` }, ...bars);
 }

@@ -38,9 +38,12 @@ export function askKey() {
   return asking;
 }
 
-/** Let the button in the bar open the dialog. */
-export function keyButton() {
-  by('key-open').addEventListener('click', () => askKey());
+/**
+ * Let the button in the bar open the dialog.
+ * @param {() => void} [given] called when it brought a key
+ */
+export function keyButton(given) {
+  by('key-open').addEventListener('click', async () => { if (await askKey()) given?.(); });
   // No submit button: Enter in the field would press the first one.
   by('key-cancel').addEventListener('click', () => /** @type {HTMLDialogElement} */ (by('key-dialog')).close(''));
 }

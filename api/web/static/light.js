@@ -11,14 +11,27 @@ const FULL = 12; // stops: above any file's headroom, so that its map is applied
  * What a screen with enough headroom would show.
  * @param {HTMLImageElement} hdr
  * @param {HTMLImageElement} base
- * @param {HTMLImageElement} map
+ * @param {CanvasImageSource} map upright
  * @param {object} metadata of the map, by ISO 21496-1's names
  * @returns {Light}
  */
 export function light(hdr, base, map, metadata) {
+  const [width, height] = sizeOf(base);
+  return isNative() ? shown(hdr, width, height) : computed(base, map, metadata, width, height);
+}
+
+/** @returns {boolean} whether the browser itself renders for a screen that is not there */
+export function isNative() {
+  return 'globalHDRHeadroom' in CanvasRenderingContext2D.prototype;
+}
+
+/**
+ * @param {HTMLImageElement} base
+ * @returns {[number, number]} width and height of its preview, pixels
+ */
+export function sizeOf(base) {
   const width = Math.min(WIDEST, base.naturalWidth);
-  const height = Math.round((width * base.naturalHeight) / base.naturalWidth);
-  return 'globalHDRHeadroom' in CanvasRenderingContext2D.prototype ? shown(hdr, width, height) : computed(base, map, metadata, width, height);
+  return [width, Math.round((width * base.naturalHeight) / base.naturalWidth)];
 }
 
 /** The browser's own answer. */
@@ -56,15 +69,41 @@ export function curve(metadata, c) {
 }
 
 /**
- * @param {HTMLImageElement} image
+ * @param {CanvasImageSource} image
  * @param {number} width
  * @param {number} height
  * @returns {Uint8ClampedArray} RGBA
  */
 export function pixels(image, width, height) {
-  const context = hidden(width, height).getContext('2d');
-  context.drawImage(image, 0, 0, width, height);
-  return context.getImageData(0, 0, width, height).data;
+  return drawnAt(image, width, height).getContext('2d').getImageData(0, 0, width, height).data;
+}
+
+/**
+ * @param {CanvasImageSource} image
+ * @param {number} width
+ * @param {number} height
+ * @returns {HTMLCanvasElement} the image at that size
+ */
+export function drawnAt(image, width, height) {
+  const canvas = hidden(width, height);
+  canvas.getContext('2d').drawImage(image, 0, 0, width, height);
+  return canvas;
+}
+
+/**
+ * A map has its photo's stored pixels and no Exif: turned as the browser turns the photo.
+ * @param {HTMLImageElement} map
+ * @param {number} orientation Exif's, 1 to 8
+ * @returns {CanvasImageSource & {width: number, height: number}}
+ */
+export function upright(map, orientation) {
+  if (orientation === 1) return map;
+  const [w, h] = [map.naturalWidth, map.naturalHeight];
+  const canvas = orientation > 4 ? hidden(h, w) : hidden(w, h);
+  const context = canvas.getContext('2d');
+  context.transform(...[[-1, 0, 0, 1, w, 0], [-1, 0, 0, -1, w, h], [1, 0, 0, -1, 0, h], [0, 1, 1, 0, 0, 0], [0, 1, -1, 0, h, 0], [0, -1, -1, 0, h, w], [0, -1, 1, 0, 0, w]][orientation - 2]);
+  context.drawImage(map, 0, 0);
+  return canvas;
 }
 
 /**

@@ -9,14 +9,14 @@ import { draw, tell } from './rows.js';
 import { screenWords } from './screen.js';
 import { cancel, submit } from './submit.js';
 import { view } from './viewer.js';
-import { zip } from './zip.js';
+import { saveZip } from './zip.js';
 
 const list = by('jobs');
 const board = new Board(changed);
 
 const acts = {
   view: (entry) => view(by('viewer'), entry.job),
-  download: guarded(async (entry) => save(await result(entry), outName(entry))),
+  download: guarded(async (entry) => save(await (await fetched(entry)).blob(), outName(entry))),
   cancel: guarded((entry) => cancel(board, entry)),
   retry: guarded(retry),
   curl: guarded(curl),
@@ -66,9 +66,7 @@ async function retry(entry) {
   watch(entry);
 }
 
-async function result(entry) {
-  return (await call(`/v1/jobs/${entry.job.id}/result`)).blob();
-}
+const fetched = (entry) => call(`/v1/jobs/${entry.job.id}/result`);
 
 const outName = (entry) => `${entry.name.replace(/\.[^.]+$/, '')}_hdr.jpg`;
 
@@ -79,8 +77,19 @@ async function curl(entry) {
   say('The call is in the clipboard');
 }
 
+/** Fetched one after another, as the archive asks for them. */
 async function* results() {
-  for (const entry of board.done()) yield { name: outName(entry), blob: await result(entry) };
+  for (const entry of board.done()) yield { name: outName(entry), input: await fetched(entry) };
+}
+
+async function zip() {
+  const button = by('zip');
+  button.disabled = true;
+  try {
+    if (await saveZip(results(), 'regain.zip')) say('The archive is saved');
+  } finally {
+    button.disabled = false;
+  }
 }
 
 function guarded(act) {
@@ -102,7 +111,7 @@ function start() {
   by('strength').addEventListener('input', (event) => { by('strength-out').textContent = Number(event.target.value).toFixed(1); });
   by('headroom').addEventListener('input', ({ target }) => { by('headroom-out').textContent = Number(target.value) ? `${Number(target.value).toFixed(1)} stops` : 'no limit'; });
   by('form').addEventListener('submit', (event) => event.preventDefault());
-  by('zip').addEventListener('click', guarded(async () => save(await zip(results()), 'regain.zip')));
+  by('zip').addEventListener('click', guarded(zip));
   by('clear').addEventListener('click', () => [...board.entries.values()].filter((entry) => (entry.job ? isFinal(entry.job) : !entry.stop)).forEach(acts.remove));
   onDrop(take);
   for (const entry of board.entries.values()) {

@@ -3,9 +3,11 @@ import { call } from './api.js';
 import { make, trouble } from './dom.js';
 import { readers, standards } from './findings.js';
 import { gainView } from './gainmap.js';
-import { expose, light } from './light.js';
+import { expose, isNative, light, upright } from './light.js';
+import { maskView } from './mask.js';
 import { isHdr } from './screen.js';
 import { slider, still } from './slider.js';
+import { onUnit } from './unit.js';
 
 /** @type {string[]} addresses of the result on show, given back when the next one comes */
 let held = [];
@@ -32,8 +34,11 @@ async function fetched(job) {
   held.forEach((address) => URL.revokeObjectURL(address));
   const blobs = await Promise.all(['result', 'base', 'gainmap'].map(async (name) => (await call(`/v1/jobs/${job.id}/${name}`)).blob()));
   held = blobs.map((blob) => URL.createObjectURL(blob));
+  const mask = job.result?.mask ? URL.createObjectURL(await (await call(`/v1/jobs/${job.id}/mask`)).blob()) : null;
+  if (mask) held.push(mask);
   const images = await Promise.all(held.map(async (src) => { const image = new Image(); image.src = src; await image.decode(); return image; }));
-  const { metadata, source } = await (await call(`/v1/jobs/${job.id}/metadata`)).json();
+  const { metadata, source, orientation } = await (await call(`/v1/jobs/${job.id}/metadata`)).json();
+  images[2] = upright(images[2], orientation);
   const audit = await (await call('/v1/audit', { method: 'POST', headers: { 'Content-Type': 'image/jpeg' }, body: blobs[0] })).json();
   return { images, metadata, source, findings: audit.findings };
 }
@@ -43,14 +48,15 @@ function head(place, job) {
   return make('div', { className: 'viewer-head' }, make('h2', { id: 'viewer-title', tabIndex: -1 }, job.name ?? 'Photo'), make('span', { className: 'grow' }), close);
 }
 
-function panels(job, { images: [hdr, base, map], metadata, source, findings }) {
+function panels(job, { images: [hdr, base, map, mask], metadata, source, findings }) {
   const [w, h] = [base.naturalWidth, base.naturalHeight];
   return [
     ['Compare', () => make('div', {}, slider(base.src, hdr.src, w, h), words())],
     ['SDR', () => still(base.src, 'The photo in SDR', w, h)],
     ['HDR', () => make('div', {}, still(hdr.src, 'The photo in HDR', w, h), words())],
-    ['Exposure', () => exposure(light(hdr, base, map, metadata), metadata)],
+    ['Exposure', () => exposure(hdr, base, map, metadata)],
     ['Gain map', () => gainView(map, metadata)],
+    ...(mask ? [['Mask', () => maskView(base, mask, job.result.guided)]] : []),
     ['Metadata', () => facts({ ...metadata, 'read from': source, ...(job.result?.guided ?? {}) })],
     ['Audit', () => make('div', {}, readers(findings), standards(findings))],
   ];
@@ -61,12 +67,23 @@ function words() {
     : 'This screen cannot show the difference: it ends at SDR white. See “Exposure” for what is there above it.');
 }
 
-function exposure(scene, metadata) {
-  const canvas = make('canvas', { className: 'picture', role: 'img', 'aria-label': 'The HDR photo at the chosen exposure' });
+/** The browser's own answer where it gives one, else the graphics unit's, else one computed here. */
+function painter(hdr, base, map, metadata) {
+  const fast = isNative() ? null : onUnit(base, map, metadata);
+  if (fast) return fast;
+  const scene = light(hdr, base, map, metadata);
+  const canvas = make('canvas', { className: 'picture' });
+  return { canvas, draw: (stops) => expose(canvas, scene, stops) };
+}
+
+function exposure(hdr, base, map, metadata) {
+  const { canvas, draw: paint } = painter(hdr, base, map, metadata);
+  canvas.setAttribute('role', 'img');
+  canvas.setAttribute('aria-label', 'The HDR photo at the chosen exposure');
   const least = -Math.ceil(metadata.alternate_hdr_headroom + 0.5);
   const input = make('input', { type: 'range', id: 'exposure', min: least, max: 1, step: 0.1 });
   const output = make('output', { htmlFor: 'exposure' });
-  const draw = () => { expose(canvas, scene, Number(input.value)); output.textContent = `${Number(input.value).toFixed(1)} stops`; };
+  const draw = () => { paint(Number(input.value)); output.textContent = `${Number(input.value).toFixed(1)} stops`; };
   input.addEventListener('input', draw);
   input.value = String(-Math.round(metadata.alternate_hdr_headroom * 10) / 10);
   draw();
