@@ -28,7 +28,7 @@ from worker.backfill.forecast import forecast
 from worker.backfill.local import REPORT, SUMMARY, run
 from worker.backfill.originals import is_laid_over, pair_with
 from worker.backfill.plan import Plan
-from worker.backfill.pool import Pool
+from worker.backfill.processes import Processes
 from worker.cli.console import FAILED, USAGE, err, fail, out
 from worker.predictors import make_predictor
 
@@ -95,7 +95,7 @@ def _run(library: _Library, plan: Plan, pairs: list[Pair], jobs: int, model: str
         if pairs:
             with whole_file(library.output / PAIRS) as stream:
                 stream.writelines(json.dumps(asdict(pair)).encode() + b"\n" for pair in pairs)
-        pool = Pool(jobs, model)
+        pool = Processes(jobs, model)
         try:
             with _Bar(tally) as tell:
                 run(library.rows(), plan, journal, pool, tell, tally)
