@@ -9,6 +9,7 @@ from flask_openapi3.openapi import OpenAPI
 from api import auth, bodies, limits, problems, services
 from api.answers import ProblemView
 from api.audit import audits
+from api.batches import batches
 from api.documents import documents
 from api.events import events
 from api.health import health
@@ -54,6 +55,18 @@ def create_app(settings: ServiceSettings) -> OpenAPI:
     auth.register(app)
     limits.register(app, settings)
     bodies.register(app)
-    for blueprint in (jobs, results, events, uploads, webhooks, audits, objects, health, metrics_calls, documents):
+    for blueprint in (
+        jobs,
+        results,
+        events,
+        batches,
+        uploads,
+        webhooks,
+        audits,
+        objects,
+        health,
+        metrics_calls,
+        documents,
+    ):
         app.register_api(blueprint)
     return app

@@ -9,7 +9,8 @@ from typing import Final
 from api.auth import tenant
 from api.problems import ProblemError
 from api.services import services
-from shared.database import DatabaseUnavailableError, job_store, request_store
+from shared.batches import Batch
+from shared.database import DatabaseUnavailableError, batch_store, job_store, request_store
 from shared.database.request_store import Reservation
 from shared.submission import Submitted
 
@@ -30,17 +31,38 @@ class IdempotencyKey:
         Raises:
             ProblemError: it was another request's key, or its job is deleted.
         """
+        job_id = self._stands_for(fingerprint)
+        if job_id is None:
+            return None
+        with services().database.read() as connection:
+            job = job_store.get(connection, job_id, tenant())
+        if job is None:
+            raise _deleted("job")
+        return Submitted(job, deduplicated=job.deduplicated)
+
+    def stored_batch(self, fingerprint: str) -> Batch | None:
+        """The batch that an earlier request with this key made; None: this one has to make it.
+
+        Raises:
+            ProblemError: it was another request's key, or its batch is deleted.
+        """
+        batch_id = self._stands_for(fingerprint)
+        if batch_id is None:
+            return None
+        with services().database.read() as connection:
+            batch = batch_store.get(connection, batch_id, tenant())
+        if batch is None:
+            raise _deleted("batch")
+        return batch
+
+    def _stands_for(self, fingerprint: str) -> str | None:
         if self.known is None or self.known.job is None:
             return None
         if self.known.fingerprint != fingerprint:
             raise ProblemError(
                 "idempotency_mismatch", "Idempotency-Key: it came with another request before; take a new key"
             )
-        with services().database.read() as connection:
-            job = job_store.get(connection, self.known.job, tenant())
-        if job is None:
-            raise ProblemError("gone", "the job of this Idempotency-Key was deleted: take a new key to submit again")
-        return Submitted(job, deduplicated=job.deduplicated)
+        return self.known.job
 
 
 @contextmanager
@@ -71,3 +93,7 @@ def reserved(text: str | None) -> Iterator[IdempotencyKey]:
             with suppress(DatabaseUnavailableError), database.begin() as connection:
                 request_store.release(connection, owner, text)
         raise
+
+
+def _deleted(what: str) -> ProblemError:
+    return ProblemError("gone", f"the {what} of this Idempotency-Key was deleted: take a new key to submit again")

@@ -1,10 +1,8 @@
 """Reads a submission: multipart with the photo in it, or JSON that says where the photo is."""
 
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any, BinaryIO, Final, cast
 
 from flask import json, request
@@ -13,16 +11,15 @@ from werkzeug.datastructures import FileStorage
 
 from api.auth import tenant
 from api.problems import ProblemError
-from api.schemas import NAME, S3Source, Source, SubmitBody, UploadSource, UrlSource, Wishes
+from api.schemas import S3Source, Source, SubmitBody, UploadSource, UrlSource, Wishes
 from api.services import services
 from shared.jobs import Queue
-from shared.sources import BucketRef, Ref, UploadRef, UrlRef
+from shared.sources import BucketRef, Ref, UploadRef, UrlRef, file_name, name_of
 from shared.submission import Wish
 
 MAX_JSON: Final = 1 << 20  # bytes
 FILES: Final = ("photo", "original")
 _JSON_FIELDS: Final = ("options", "metadata", "webhook", "retention_hours")
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +96,7 @@ def _form(stack: ExitStack) -> tuple[BinaryIO, BinaryIO | None, Wishes, str | No
         cast(BinaryIO, photo.stream),
         None if original is None else cast(BinaryIO, original.stream),
         wishes,
-        (_file_name(photo.filename)),
+        (file_name(photo.filename)),
     )
 
 
@@ -119,19 +116,21 @@ def _ref(source: Source) -> tuple[Ref, str | None]:
     if isinstance(source, UploadSource):
         return UploadRef(source.upload), None
     if isinstance(source, UrlSource):
-        return UrlRef(source.url), _file_name(re.split(r"[?#]", source.url)[0].partition("://")[2].partition("/")[2])
-    assert isinstance(source, S3Source)
-    return BucketRef(source.s3), _file_name(source.s3)
+        ref: Ref = UrlRef(source.url)
+    else:
+        assert isinstance(source, S3Source)
+        ref = BucketRef(source.s3)
+    return ref, name_of(ref)
 
 
 def _wish(wishes: Wishes, name: str | None, idempotency_key: str | None) -> Wish:
     retention = wishes.retention_hours
     return Wish(
         tenant=tenant(),
-        options=_plain(wishes.options) or {},
+        options=plain(wishes.options) or {},
         model=wishes.model,
         metadata=wishes.metadata,
-        webhook=_plain(wishes.webhook),
+        webhook=plain(wishes.webhook),
         retention=None if retention is None else retention * 3600,
         queue=Queue(wishes.queue),
         source_name=wishes.name or name,
@@ -139,7 +138,8 @@ def _wish(wishes: Wishes, name: str | None, idempotency_key: str | None) -> Wish
     )
 
 
-def _plain(model: BaseModel | None) -> dict[str, Any] | None:
+def plain(model: BaseModel | None) -> dict[str, Any] | None:
+    """A part of a request as it is stored: what was not said is left out."""
     return None if model is None else model.model_dump(mode="json", exclude_none=True)
 
 
@@ -148,10 +148,3 @@ def _parsed(name: str, text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ProblemError("invalid_request", f"{name}: not JSON ({error})") from error
-
-
-def _file_name(given: str | None) -> str | None:
-    """The last part of a path, of either kind, without what no name should hold."""
-    name = _CONTROL.sub("", PurePosixPath((given or "").replace("\\", "/")).name)
-    name = name.encode("utf-8", "replace").decode()[:NAME]
-    return name or None

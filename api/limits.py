@@ -15,8 +15,8 @@ from shared.settings import ServiceSettings
 
 DAY: Final = 86400.0  # seconds; days are UTC
 TIMEOUT: Final = 1  # seconds: a request must not wait for a counter
-# Whoever waits for a job may ask as often as it likes; links carry their own terms.
-UNCOUNTED: Final = auth.OPEN | {"jobs.show", "events.stream_events", "metrics.metrics"}
+# Whoever waits for a job or a batch may ask as often as it likes; links carry their own terms.
+UNCOUNTED: Final = auth.OPEN | {"jobs.show", "batches.show", "events.stream_events", "metrics.metrics"}
 
 
 def register(app: Flask, settings: ServiceSettings) -> None:

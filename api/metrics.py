@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from api import contract
 from api.services import Services, services
 from shared.broker import BrokerUnavailableError
-from shared.database import counting, job_store, watch
+from shared.database import batch_store, counting, job_store, watch
 from shared.jobs import JobStatus, Queue
 
 CONTENT_TYPE: Final = "text/plain; version=1.0.0; charset=utf-8"
@@ -27,6 +27,7 @@ _COUNTERS: Final = {
     "queue_wait_seconds_count": ("queue", "Jobs whose wait was measured"),
     "lease_expired": ("queue", "Leases that ran out"),
     "republished": ("queue", "Messages that were sent again"),
+    "batch_rows": ("outcome", "Rows of batches that got their outcome"),
     "webhook_tries": ("outcome", "Tries to deliver a webhook"),
 }
 
@@ -56,9 +57,11 @@ class SqlCollector(Collector):
         with self._made.database.read() as connection:
             totals = counting.totals(connection)
             jobs = job_store.counts_by_status(connection)
+            batches = batch_store.counts_by_status(connection)
             seen = watch.youngest_sign(connection)
         yield from _counters(totals)
         yield _by_status(jobs)
+        yield _batches(batches)
         yield from self._load(jobs)
         age = GaugeMetricFamily("regain_worker_heartbeat_age_seconds", "Age of the youngest sign of any worker")
         age.add_metric([], float("inf") if seen is None else max(0.0, time.time() - seen))
@@ -102,4 +105,11 @@ def _by_status(jobs: dict[tuple[str, str], int]) -> Metric:
     family = GaugeMetricFamily("regain_jobs", "Jobs by status and queue", labels=["status", "queue"])
     for (status, queue), number in sorted(jobs.items()):
         family.add_metric([status, queue], number)
+    return family
+
+
+def _batches(batches: dict[str, int]) -> Metric:
+    family = GaugeMetricFamily("regain_batches", "Batches by status", labels=["status"])
+    for status, number in sorted(batches.items()):
+        family.add_metric([status], number)
     return family

@@ -39,6 +39,7 @@ def put_object(path: ObjectPath) -> Response:
         raise ProblemError("bad_signature", "the link is not one for uploads: ask for a new one")
     if request.mimetype != terms.content_type:
         raise ProblemError("unsupported_media_type", f"this link takes {terms.content_type}: send that Content-Type")
+    request.max_content_length = terms.limit  # a manifest may be longer than any other body
     if request.content_length is not None and request.content_length > terms.limit:
         raise ProblemError("body_too_large", f"this link takes {terms.limit} bytes at most: send less")
     services().store.put(path.key, cast(BinaryIO, request.stream), terms.content_type, terms.limit)

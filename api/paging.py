@@ -29,6 +29,24 @@ def position(cursor: str) -> tuple[float, str]:
     raise ProblemError("bad_cursor", "cursor: take it from `next` of the page before")
 
 
+def cursor_behind(line: int) -> str:
+    """The cursor of the page that follows this line."""
+    return base64.urlsafe_b64encode(str(line).encode()).decode().rstrip("=")
+
+
+def line_of(cursor: str) -> int:
+    """The last line of the page before.
+
+    Raises:
+        ProblemError: `bad_cursor`.
+    """
+    with suppress(ValueError):
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
+        if re.fullmatch(r"[1-9]\d{0,8}", text):
+            return int(text)
+    raise ProblemError("bad_cursor", "cursor: take it from `next` of the page before")
+
+
 def seconds(name: str, text: str) -> float:
     """A time as seconds since 1970; UTC where it does not say.
 

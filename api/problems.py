@@ -81,6 +81,15 @@ TABLE: Final[Mapping[str, Kind]] = MappingProxyType(
         "gone": Kind(410, "The objects of the job are deleted"),
         "already_finished": Kind(409, "The job has finished already"),
         "not_retryable": Kind(409, "The job cannot be put back"),
+        # Batches
+        "batch_not_found": Kind(404, "There is no such batch"),
+        "batch_state": Kind(409, "The batch is not in a state for this"),
+        "batch_not_finished": Kind(409, "The batch has not ended"),
+        "no_report": Kind(409, "The batch has no report"),
+        "nothing_to_rerun": Kind(409, "No row of the batch can be run again"),
+        "too_many_batches": Kind(409, "Too many batches have not ended"),
+        "unknown_manifest": Kind(422, "The manifest's form is not known"),
+        "bad_template": Kind(422, "The template makes no names"),
         # Webhooks
         "webhook_not_found": Kind(404, "There is no such webhook"),
         "delivery_not_found": Kind(404, "There is no such delivery"),
@@ -151,7 +160,7 @@ def of_validation(error: ValidationError) -> ProblemError:
         for fault in error.errors(include_url=False, include_context=False, include_input=False)
     ]
     first = faults[0]
-    if first["field"] in ("job_id", "webhook_id", "delivery_id"):
+    if first["field"] in ("job_id", "batch_id", "webhook_id", "delivery_id"):
         return ProblemError("malformed_id", "an id is 32 hex digits: take it from the answer that names it")
     where = first["field"] or "the body"
     return ProblemError("invalid_request", f"{where}: {first['message']}", errors=faults)

@@ -167,7 +167,17 @@ class ListQuery(Query):
 class UploadBody(Strict):
     """A direct upload to be announced."""
 
-    content_type: Literal["image/jpeg", "image/png", "image/webp", "image/tiff", "image/avif", "image/heic"]
+    content_type: Literal[
+        "image/jpeg",
+        "image/png",
+        "image/webp",
+        "image/tiff",
+        "image/avif",
+        "image/heic",
+        "application/x-ndjson",
+        "application/jsonl",
+        "text/csv",
+    ] = Field(description="of a photo, or of a batch's manifest")
     size: int | None = Field(default=None, ge=1, description="bytes; the upload may not be larger")
     name: Name | None = None
 

@@ -7,6 +7,7 @@ from flask import Flask, current_app
 
 from api.waiting import Waiting
 from shared.broker import BrokerUnavailableError, Publisher
+from shared.buckets import Buckets
 from shared.database import Database
 from shared.object_store import ObjectStore
 from shared.service import open_database, open_store
@@ -27,6 +28,7 @@ class Services:
     publisher: Publisher | None
     submitter: Submitter
     sources: Sources
+    buckets: Buckets
     waiting: Waiting
 
 
@@ -35,7 +37,7 @@ def install(app: Flask, settings: ServiceSettings) -> Services:
     database, store, publisher = open_database(settings), open_store(settings), _publisher(settings)
     submitter = Submitter(settings, database, store, publisher)
     sources = Sources(settings, database, store)
-    made = Services(settings, database, store, publisher, submitter, sources, Waiting(database))
+    made = Services(settings, database, store, publisher, submitter, sources, Buckets(settings), Waiting(database))
     app.extensions[_NAME] = made
     return made
 

@@ -1,4 +1,4 @@
-"""Direct uploads: the photo goes straight to the store, within the terms of a signed permission."""
+"""Direct uploads: a photo or a manifest goes straight to the store, within the terms of a signed permission."""
 
 import time
 from datetime import timedelta
@@ -11,6 +11,7 @@ from api.auth import tenant
 from api.intake import json_body
 from api.schemas import UploadBody
 from api.services import services
+from shared.batches import MANIFEST_BYTES
 from shared.database import job_store, request_store
 from shared.database.request_store import Upload
 from shared.imaging.photo import MAX_BYTES
@@ -22,10 +23,11 @@ _BODY = contract.body({"application/json": contract.register(uploads, UploadBody
 
 @uploads.post("/uploads", responses={"201": UploadView}, openapi_extensions=_BODY)
 def create_upload() -> Response:
-    """Announce a direct upload; send the photo as told, then submit a job with its id."""
+    """Announce a direct upload; send the file as told, then submit a job or a batch with its id."""
     wanted = UploadBody.model_validate(json_body())
     life = timedelta(minutes=services().settings.upload_minutes)
-    limit = min(wanted.size or MAX_BYTES, MAX_BYTES)
+    most = MAX_BYTES if wanted.content_type.startswith("image/") else MANIFEST_BYTES
+    limit = min(wanted.size or most, most)
     upload_id = job_store.new_id()
     upload = Upload(upload_id, tenant(), f"incoming/{upload_id}", wanted.name, time.time() + life.total_seconds())
     target = services().store.upload_target(upload.key, wanted.content_type, limit, life)

@@ -1,4 +1,4 @@
-"""A client of the service: submit a photo, wait for it, fetch the result."""
+"""A client of the service: submit a photo or a whole batch, wait for it, fetch the result."""
 
 import json
 import math
@@ -12,9 +12,13 @@ from urllib.parse import quote
 
 import requests
 
+from shared.backfill.manifest import Form, form_of
+from shared.backfill.rows import BackfillError
+from shared.batches import BatchStatus
 from shared.files import whole_file
 from shared.jobs import JobStatus, Queue
-from shared.remote_job import Page, RemoteJob, parse_job, parse_page
+from shared.remote_batch import BatchPage, RemoteBatch, parse_batch, parse_batch_page
+from shared.remote_job import Page, RemoteJob, parse_job, parse_page, value_of
 from shared.settings import ClientSettings
 from shared.transport import ATTEMPTS, Call, ClientError, Transport
 
@@ -22,8 +26,10 @@ LONGEST_POLL: Final = 60  # seconds that the service holds one request
 POLL_PAUSE: Final = 0.25  # seconds at least between two polls, should the service not hold them
 CHUNK: Final = 1 << 18  # bytes of a result that are held at once
 PARTS: Final = frozenset({"base", "gainmap", "metadata"})  # what a result can be taken apart into
+BATCH_PARTS: Final = frozenset({"report", "summary"})
+ROWS: Final = 1000  # of a batch in one page
 
-__all__ = ["Client", "ClientError", "Page", "RemoteJob"]
+__all__ = ["BatchPage", "Client", "ClientError", "Page", "RemoteBatch", "RemoteJob"]
 
 
 class Client:
@@ -132,23 +138,7 @@ class Client:
             ClientError: also `file`, where the path cannot be written.
         """
 
-        def read(response: requests.Response) -> int:
-            size = response.headers.get("Content-Length", "")
-            done = 0
-            with whole_file(path) as stream:
-                for chunk in response.iter_content(CHUNK):
-                    stream.write(chunk)
-                    done += len(chunk)
-                    if on_bytes is not None:
-                        on_bytes(done, int(size) if size.isdecimal() else None)
-            return done
-
-        try:
-            return self._transport.fetch(self._result_call(job_id, part), read)
-        except OSError as error:
-            raise ClientError(
-                "file", 0, f"{path}: cannot be written ({error.strerror}); choose another place"
-            ) from error
+        return self._saved(self._result_call(job_id, part), path, on_bytes)
 
     def list(self, state: JobStatus | None = None, created_after: str | None = None, cursor: str | None = None) -> Page:
         """One page of jobs."""
@@ -182,6 +172,126 @@ class Client:
         """What the service's auditor finds in a file."""
         return self._transport.json(Call("POST", "/v1/audit", files={"photo": _part(photo)}))
 
+    def upload_manifest(self, path: Path) -> str:
+        """Send a manifest (.jsonl, .ndjson or .csv) straight to the store; the upload's id.
+
+        Raises:
+            ClientError: also `unknown_manifest` and `file`.
+        """
+        try:
+            kind = "text/csv" if form_of(path.name) is Form.CSV else "application/x-ndjson"
+        except BackfillError as error:
+            raise ClientError(error.code, 0, str(error)) from error
+        body = {"content_type": kind, "name": path.name}
+        target = self._transport.json(Call("POST", "/v1/uploads", body=body))
+        self._transport.send_file(target, path)
+        return str(target["id"])
+
+    def submit_batch(  # noqa: PLR0913  (all but the manifest may be left out)
+        self,
+        manifest: Mapping[str, Any],
+        *,
+        form: str | None = None,
+        name: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        model: str | None = None,
+        output: Mapping[str, Any] | None = None,
+        webhook: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        retention_hours: float | None = None,
+        idempotency_key: str | None = None,
+    ) -> RemoteBatch:
+        """Hand in a manifest: `{"inline": text}`, `{"upload": id}` or `{"s3": "bucket/key"}`.
+
+        Sent again after a fault it stays one batch, for every attempt carries the same Idempotency-Key.
+        """
+        said = {
+            "manifest": dict(manifest),
+            "format": form,
+            "name": name,
+            "options": options,
+            "model": model,
+            "output": output,
+            "webhook": webhook,
+            "metadata": metadata,
+            "retention_hours": retention_hours,
+        }
+        body = {field: value for field, value in said.items() if value is not None}
+        headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+        return parse_batch(self._transport.json(Call("POST", "/v1/batches", body=body, headers=headers)))
+
+    def batch(self, batch_id: str) -> RemoteBatch:
+        """A batch as it stands."""
+        return parse_batch(self._transport.json(Call("GET", _batch_path(batch_id))))
+
+    def batches(self, status: BatchStatus | None = None, cursor: str | None = None) -> BatchPage:
+        """One page of batches, newest first."""
+        query = {name: str(value) for name, value in (("status", status), ("cursor", cursor)) if value}
+        return parse_batch_page(self._transport.json(Call("GET", "/v1/batches", query=query)))
+
+    def batch_rows(self, batch_id: str, outcome: str | None = None) -> Iterator[dict[str, Any]]:
+        """Rows of a batch by line, page after page, as the service writes them."""
+        query = {"limit": str(ROWS)} | ({} if outcome is None else {"outcome": outcome})
+        while True:
+            page = self._transport.json(Call("GET", f"{_batch_path(batch_id)}/rows", query=query))
+            yield from value_of(page, "rows")
+            if page.get("next") is None:
+                return
+            query["cursor"] = str(page["next"])
+
+    def pause_batch(self, batch_id: str) -> RemoteBatch:
+        """Let a batch make no further jobs."""
+        return self._change_batch(batch_id, "pause")
+
+    def resume_batch(self, batch_id: str) -> RemoteBatch:
+        """Let a paused batch go on."""
+        return self._change_batch(batch_id, "resume")
+
+    def cancel_batch(self, batch_id: str) -> RemoteBatch:
+        """Call a batch off."""
+        return self._change_batch(batch_id, "cancel")
+
+    def rerun_batch(self, batch_id: str) -> RemoteBatch:
+        """Run the failed rows of an ended batch again."""
+        return self._change_batch(batch_id, "rerun", repeatable=False)
+
+    def delete_batch(self, batch_id: str) -> None:
+        """Remove an ended batch with its rows, reports, jobs and their objects."""
+        self._transport.json(Call("DELETE", _batch_path(batch_id)))
+
+    def download_batch_report(self, batch_id: str, path: Path, part: str = "report") -> int:
+        """Write the `report` (JSONL) or `summary` (CSV), whole or not at all; returns its size in bytes.
+
+        Raises:
+            ClientError: also `file`, where the path cannot be written.
+        """
+        if part not in BATCH_PARTS:
+            raise ClientError("bad_part", 0, f"a batch has no {part!r}; give one of {', '.join(sorted(BATCH_PARTS))}")
+        return self._saved(Call("GET", f"{_batch_path(batch_id)}/{part}"), path, None)
+
+    def _change_batch(self, batch_id: str, what: str, *, repeatable: bool = True) -> RemoteBatch:
+        call = Call("POST", f"{_batch_path(batch_id)}/{what}", repeatable=repeatable)
+        return parse_batch(self._transport.json(call))
+
+    def _saved(self, call: Call, path: Path, on_bytes: Callable[[int, int | None], None] | None) -> int:
+        def read(response: requests.Response) -> int:
+            size = response.headers.get("Content-Length", "")
+            done = 0
+            with whole_file(path) as stream:
+                for chunk in response.iter_content(CHUNK):
+                    stream.write(chunk)
+                    done += len(chunk)
+                    if on_bytes is not None:
+                        on_bytes(done, int(size) if size.isdecimal() else None)
+            return done
+
+        try:
+            return self._transport.fetch(call, read)
+        except OSError as error:
+            raise ClientError(
+                "file", 0, f"{path}: cannot be written ({error.strerror}); choose another place"
+            ) from error
+
     def _result_call(self, job_id: str, part: str | None) -> Call:
         if part is not None and part not in PARTS:
             raise ClientError("bad_part", 0, f"a result has no {part!r}; give one of {', '.join(sorted(PARTS))}")
@@ -190,6 +300,10 @@ class Client:
 
 def _path(job_id: str) -> str:
     return f"/v1/jobs/{quote(job_id, safe='')}"
+
+
+def _batch_path(batch_id: str) -> str:
+    return f"/v1/batches/{quote(batch_id, safe='')}"
 
 
 def _whole(seconds: float) -> int:

@@ -49,7 +49,7 @@ def parse_job(answer: Mapping[str, Any]) -> RemoteJob:
     Raises:
         ClientError: `bad_answer`.
     """
-    status = str(_field(answer, "status"))
+    status = str(value_of(answer, "status"))
     if status not in set(JobStatus):
         raise ClientError("bad_answer", 200, f"job state {status!r} is unknown to this client; update it")
     try:
@@ -66,10 +66,15 @@ def parse_page(answer: Mapping[str, Any]) -> Page:
     Raises:
         ClientError: `bad_answer`.
     """
-    return Page(tuple(parse_job(job) for job in _field(answer, "jobs")), answer.get("next"))
+    return Page(tuple(parse_job(job) for job in value_of(answer, "jobs")), answer.get("next"))
 
 
-def _field(answer: Mapping[str, Any], name: str) -> Any:
+def value_of(answer: Mapping[str, Any], name: str) -> Any:
+    """A field that every answer has.
+
+    Raises:
+        ClientError: `bad_answer`.
+    """
     try:
         return answer[name]
     except (KeyError, TypeError):
@@ -80,9 +85,9 @@ def _field(answer: Mapping[str, Any], name: str) -> Any:
 
 def _built(status: JobStatus, answer: Mapping[str, Any]) -> RemoteJob:
     error = answer.get("error") or {}
-    times = {name: _time(answer.get(name)) for name in ("created", "started", "finished", "expires")}
+    times = {name: time_of(answer.get(name)) for name in ("created", "started", "finished", "expires")}
     return RemoteJob(
-        id=str(_field(answer, "id")),
+        id=str(value_of(answer, "id")),
         status=status,
         queue=str(answer.get("queue", "")),
         stage=answer.get("stage"),
@@ -97,7 +102,7 @@ def _built(status: JobStatus, answer: Mapping[str, Any]) -> RemoteJob:
     )
 
 
-def _time(value: object) -> float | None:
+def time_of(value: object) -> float | None:
     """Seconds since 1970, of the same or of an RFC 3339 text."""
     if isinstance(value, str):
         return datetime.fromisoformat(value).timestamp()

@@ -1,6 +1,6 @@
 """Objects go when nobody needs them any more, under a lock, so that nobody comes to need them meanwhile."""
 
-from shared.database import Database, job_store
+from shared.database import Database, batch_store, job_store
 from shared.jobs import Job
 from shared.object_store import ObjectStore
 
@@ -18,9 +18,9 @@ def remove_job(database: Database, store: ObjectStore, job: Job) -> None:
 
 
 def remove_unused(database: Database, store: ObjectStore, key: str, besides: str = "") -> bool:
-    """Delete an object unless a job other than `besides` needs it; whether it went."""
+    """Delete an object unless a batch or a job other than `besides` needs it; whether it went."""
     with database.begin(lock=key) as connection:
-        if job_store.uses_of(connection, key, besides):
+        if job_store.uses_of(connection, key, besides) or batch_store.needs(connection, key):
             return False
         store.delete(key)
     return True

@@ -79,6 +79,7 @@ class ServiceSettings(Settings):
     s3_path_style: bool = Field(default=True)
     s3_sse: str | None = Field(default=None, description="server-side encryption, for example AES256")
     source_buckets: tuple[str, ...] = Field(default=(), description="buckets that jobs may name as their source")
+    output_buckets: tuple[str, ...] = Field(default=(), description="buckets that batches may write results to")
     allow_private_urls: bool = Field(
         default=False, description="let source and webhook URLs lead into private networks"
     )
@@ -93,6 +94,11 @@ class ServiceSettings(Settings):
     upload_minutes: float = Field(default=60, gt=0, description="how long a direct upload may take")
     rate_limit: str = Field(default="600/minute", description="requests of one key; polls are not counted")
     max_memory_mb: int = Field(default=1500, ge=200, description="a worker above this is replaced after its job")
+
+    batch_window: int = Field(
+        default=50, ge=1, le=10_000, description="rows of a tenant's batches that are jobs at one time"
+    )
+    batch_fetches: int = Field(default=4, ge=1, le=64, description="photos that the control loop fetches at once")
 
     webhook_seconds: float = Field(default=10.0, ge=0.5, le=60, description="that a webhook's receiver has to answer")
     webhook_schedule: tuple[float, ...] = Field(

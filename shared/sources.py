@@ -1,22 +1,29 @@
 """Where a photo can come from, apart from the request itself: a direct upload, a URL, an object of a bucket."""
 
+import re
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, Final, cast
 
+from shared.buckets import Buckets
 from shared.database import Database, request_store
 from shared.errors import RestoreError
 from shared.fetch import FetchError, fetch
 from shared.imaging.photo import MAX_BYTES
 from shared.object_store import ObjectNotFound, ObjectStore
-from shared.service import open_store
-from shared.settings import ServiceSettings, StoreKind
+from shared.outbound import check_url
+from shared.settings import ServiceSettings
 
 SPOOL_BYTES: Final = 4 << 20  # a photo longer than this waits in a temporary file
+NAME_CHARS: Final = 255  # of what a photo is called
+_BUCKET_FORM: Final = re.compile(r"[a-z0-9.-]{3,63}/[^\x00-\x1f\x7f]+")
+_UPLOAD_FORM: Final = re.compile(r"upload:([0-9a-f]{32})")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _BLOCKED: Final = ("bad_url", "blocked_address", "redirected")
 _TOO_LARGE: Final = "the file is larger than 64 MiB; export it smaller"
 
@@ -45,6 +52,42 @@ class BucketRef:
 Ref = UploadRef | UrlRef | BucketRef
 
 
+def parse_ref(text: str) -> Ref:
+    """What a manifest's row names: `https://…`, `s3://bucket/key`, `bucket/key` or `upload:<id>`.
+
+    Raises:
+        RestoreError: `bad_source`.
+    """
+    if text.startswith(("https://", "http://")):
+        try:
+            check_url(text)
+        except FetchError as error:
+            raise RestoreError("bad_source", str(error)) from error
+        return UrlRef(text)
+    if upload := _UPLOAD_FORM.fullmatch(text):
+        return UploadRef(upload[1])
+    path = text.removeprefix("s3://")
+    if not _BUCKET_FORM.fullmatch(path):
+        raise RestoreError(
+            "bad_source", f"{text[:80]!r} names no photo: write https://…, s3://bucket/key or upload:<id>"
+        )
+    return BucketRef(path)
+
+
+def name_of(ref: Ref) -> str | None:
+    """What a photo is called where it is."""
+    if isinstance(ref, UrlRef):
+        return file_name(re.split(r"[?#]", ref.url)[0].partition("://")[2].partition("/")[2])
+    return file_name(ref.path) if isinstance(ref, BucketRef) else None
+
+
+def file_name(given: str | None) -> str | None:
+    """The last part of a path, of either kind, without what no name should hold."""
+    name = _CONTROL.sub("", PurePosixPath((given or "").replace("\\", "/")).name)
+    name = name.encode("utf-8", "replace").decode()[:NAME_CHARS]
+    return name or None
+
+
 class Sources:
     """Opens what a job names as its source; one in each process."""
 
@@ -52,7 +95,7 @@ class Sources:
         self._settings = settings
         self._database = database
         self._store = store
-        self._buckets: dict[str, ObjectStore] = {}
+        self._buckets = Buckets(settings)
 
     @contextmanager
     def open(self, ref: Ref, tenant: str) -> Iterator[BinaryIO]:
@@ -72,7 +115,7 @@ class Sources:
                 "upload_not_received", f"upload {ref.id} has not arrived: send the photo first, to the address given"
             )
         else:
-            store, key = self._bucket(ref.path)
+            store, key = self._buckets.source(ref.path)
             missing = RestoreError("source_not_found", f"there is no object {ref.path!r}: correct bucket and key")
         with SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
             stream = cast(BinaryIO, spool)
@@ -96,17 +139,6 @@ class Sources:
         if upload.expires < time.time():
             raise RestoreError("upload_expired", f"the time of upload {upload_id} is over: announce another")
         return upload.key
-
-    def _bucket(self, path: str) -> tuple[ObjectStore, str]:
-        bucket, _, key = path.partition("/")
-        if bucket not in self._settings.source_buckets:
-            raise RestoreError(
-                "bucket_not_allowed", f"jobs may not read the bucket {bucket!r}: its operator can allow it"
-            )
-        if bucket not in self._buckets:
-            settings = self._settings.model_copy(update={"store": StoreKind.S3})
-            self._buckets[bucket] = open_store(settings, bucket)
-        return self._buckets[bucket], key
 
     @contextmanager
     def _fetched(self, url: str) -> Iterator[BinaryIO]:

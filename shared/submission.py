@@ -7,7 +7,7 @@ deletes objects holds the same locks, so no accepted job is without its photo.
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, BinaryIO, Final
@@ -94,7 +94,7 @@ class Submitter:
         Raises:
             RestoreError: the photo cannot be used, or the model is not known; the code says why.
         """
-        model = self._model(wish.model or self._settings.model)
+        model = self.model(wish.model or self._settings.model)
         source_hash, source_type = look_at(source, "photo")
         inputs, original_key, original_type = source_hash, None, None
         if original is not None:
@@ -125,8 +125,16 @@ class Submitter:
         """
         return self.commit(self.draft(source, original, wish), source, original)
 
-    def commit(self, draft: Draft, source: BinaryIO, original: BinaryIO | None) -> Submitted:
+    def commit(
+        self,
+        draft: Draft,
+        source: BinaryIO,
+        original: BinaryIO | None,
+        then: Callable[[Connection, Job], None] | None = None,
+    ) -> Submitted:
         """Store what is not stored, commit the job, and tell the broker.
+
+        `then` does its part of the same transaction; what it raises undoes all of it.
 
         Raises:
             StoreError, DatabaseUnavailableError: not accepted; the same call may be made again.
@@ -143,6 +151,8 @@ class Submitter:
                         request_store.settle(
                             connection, wish.tenant, wish.idempotency_key, draft.fingerprint, submitted.job.id
                         )
+                    if then is not None:
+                        then(connection, submitted.job)
                     break
         else:
             raise StoreUnavailable("the photo is deleted as fast as it is stored: try again later")
@@ -193,7 +203,7 @@ class Submitter:
         hours = self._settings.retention_hours
         return wish.retention if wish.retention is not None else hours * SECONDS_AN_HOUR
 
-    def _model(self, name: str | None) -> Model:
+    def model(self, name: str | None) -> Model:
         """A model by name; the manifests are read again after MODEL_REMEMBERED seconds.
 
         Raises:

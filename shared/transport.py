@@ -1,12 +1,15 @@
 """Requests to the service over HTTP: one way to authenticate, to try again and to fail."""
 
+import os
 import random
 import time
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any, Final, TypeVar
+from pathlib import Path
+from typing import Any, BinaryIO, Final, TypeVar
 
 import requests
 from requests.auth import AuthBase
@@ -17,6 +20,7 @@ BACKOFF: Final = 0.5  # seconds before the second attempt; doubled before each f
 LONGEST_PAUSE: Final = 60.0  # seconds between two attempts; a service that asks for more is not waited for
 CONNECT_TIMEOUT: Final = 5.0  # seconds
 READ_TIMEOUT: Final = 60.0  # seconds of silence, beyond what a long poll asks for
+BLOCK: Final = 1 << 18  # bytes of a file that are held at once
 # The service did not do what was asked: any call may be sent again.
 NOT_DONE: Final = frozenset({429, 503})
 # A proxy does not know whether it was done: only what may be done twice is sent again.
@@ -49,8 +53,36 @@ class Call:
     headers: Mapping[str, str] | None = None
     files: Mapping[str, Any] | None = None
     form: Mapping[str, str] | None = None
+    body: Mapping[str, Any] | None = None  # sent as JSON
     repeatable: bool = True
     patience: float = 0.0
+
+
+class FileBody:
+    """A request's body out of a file, alone or behind the fields of a form, block by block."""
+
+    def __init__(self, stream: BinaryIO, fields: Mapping[str, str] | None = None) -> None:
+        self._stream, self._before, self._behind = stream, b"", b""
+        self.headers: dict[str, str] = {}
+        if fields is not None:
+            boundary = uuid.uuid4().hex
+            parts = [
+                f'--{boundary}\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{v}\r\n' for n, v in fields.items()
+            ]
+            file = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="file"\r\n\r\n'
+            self._before, self._behind = ("".join(parts) + file).encode(), f"\r\n--{boundary}--\r\n".encode()
+            self.headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+
+    def __len__(self) -> int:
+        return len(self._before) + os.fstat(self._stream.fileno()).st_size + len(self._behind)
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self._before:
+            yield self._before
+        while block := self._stream.read(BLOCK):
+            yield block
+        if self._behind:
+            yield self._behind
 
 
 class _Bearer(AuthBase):
@@ -121,6 +153,29 @@ class Transport:
             self._sleep(pause)
         raise AssertionError("the loop returns or raises")
 
+    def send_file(self, target: Mapping[str, Any], path: Path) -> None:
+        """Send a file straight to the store, as POST /v1/uploads says; its bytes are never held whole.
+
+        Raises:
+            ClientError: the store refused or did not answer, or `file`: the file cannot be read.
+        """
+        try:
+            with path.open("rb") as stream:
+                body = FileBody(stream, target["fields"]) if target["method"] == "POST" else FileBody(stream)
+                with requests.request(
+                    target["method"],
+                    target["url"],
+                    data=body,
+                    headers={**target["headers"], **body.headers},
+                    timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
+                ) as response:
+                    if response.status_code >= 300:
+                        raise _refusal(response)
+        except (requests.RequestException, HTTPError) as fault:
+            raise self._unreachable(fault) from fault
+        except OSError as error:
+            raise ClientError("file", 0, f"{path}: cannot be read ({error.strerror}); check the name") from error
+
     def _send(self, call: Call) -> requests.Response:
         return self._session.request(
             call.method,
@@ -129,6 +184,7 @@ class Transport:
             headers=call.headers,
             files=call.files,
             data=call.form,
+            json=call.body,
             timeout=(CONNECT_TIMEOUT, READ_TIMEOUT + call.patience),
             stream=True,
             # Elsewhere a redirect would turn a POST into a GET and lose the photo.

@@ -16,6 +16,7 @@ from shared.object_store import StoreError
 from shared.service import open_database, open_store
 from shared.settings import ServiceSettings
 from worker import webhooks
+from worker.batches import loop as batches
 from worker.context import holder_name
 from worker.dispatcher import dispatch
 from worker.reconciler import SERVED, Reconciler
@@ -53,6 +54,7 @@ def control(settings: ServiceSettings, stop: threading.Event) -> None:
     ]
     holder = holder_name(os.getpid())
     leading = False
+    threads = batches.start(settings, database, store, publisher, stop)
     while not stop.is_set():
         leads = _lead(database, holder)
         if leads != leading:
@@ -62,6 +64,8 @@ def control(settings: ServiceSettings, stop: threading.Event) -> None:
             for duty in duties:
                 _do(duty)
         stop.wait(TICK if leading else HOLD / 4)
+    for thread in threads:
+        thread.join()
     _resign(database, holder)
 
 

@@ -11,7 +11,7 @@ from shared.removal import keys_of, remove_unused
 
 BATCH: Final = 200  # jobs in one go
 ORPHAN_AGE: Final = 24 * 3600.0  # seconds: nothing that is being submitted now is so old
-PREFIXES: Final = ("uploads/", "results/", "incoming/")
+PREFIXES: Final = ("uploads/", "results/", "incoming/", "manifests/", "reports/")
 log = structlog.get_logger()
 
 
@@ -23,7 +23,7 @@ def sweep(database: Database, store: ObjectStore) -> None:
         incoming = request_store.purge(connection, now)
         watch.forget_workers(connection, now)
     for key in incoming:
-        store.delete(key)
+        remove_unused(database, store, key)  # a batch may still be reading it
     for job in expired:
         # Forgotten first: a submission in between must not be answered with a result that is about to go.
         with database.begin() as connection:

@@ -167,6 +167,10 @@ def _checked(number: int, fields: Mapping[str, Any]) -> Row:
     options, metadata = fields.get("options"), fields.get("metadata")
     if not isinstance(options, dict | None) or not isinstance(metadata, dict | None):
         raise _BadLineError("not_an_object", "options and metadata must be JSON objects")
+    try:
+        json.dumps(metadata, allow_nan=False, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:  # what JSON or UTF-8 cannot say could not be given back
+        raise _BadLineError("bad_metadata", "metadata holds NaN, Infinity or half a character: leave it out") from error
     return Row(number, names["source"], names["original"], names["output"], check_options(options or {}), metadata)
 
 
@@ -178,6 +182,8 @@ def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """
     if not options.keys() <= _OPTIONS:
         raise _BadLineError("bad_option", f"there is no option {min(options.keys() - _OPTIONS)[:40]!r}")
+    if not isinstance(options.get("replace", False), bool):
+        raise _BadLineError("bad_option", "replace must be true or false")
     try:
         Options(**options)
     except RestoreError as error:

@@ -48,15 +48,21 @@ def output_of(row: Row, template: str, below: str = "") -> str:
     return _inside(made.lstrip("/"))
 
 
+def digest_of(output: str) -> int:
+    """What two outputs are told apart by, a signed number of 64 bits. Case does not tell two apart."""
+    digest = blake2b(output.casefold().encode(), digest_size=_DIGEST_BYTES).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
 class Collisions:
     """Outputs that were given away: a second row with the same one is told so."""
 
     def __init__(self) -> None:
-        self._seen: set[bytes] = set()
+        self._seen: set[int] = set()
 
     def is_taken(self, output: str) -> bool:
-        """Whether an earlier row has this output; else it is taken from now on. Case does not tell two apart."""
-        digest = blake2b(output.casefold().encode(), digest_size=_DIGEST_BYTES).digest()
+        """Whether an earlier row has this output; else it is taken from now on."""
+        digest = digest_of(output)
         if digest in self._seen:
             return True
         self._seen.add(digest)

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import IO, Final
 
 from shared.backfill.rows import RowReport
@@ -26,17 +26,31 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 def write_reports(reports: Iterable[RowReport], lines: IO[bytes], table: IO[bytes]) -> int:
     """Write both; how many rows there were."""
-    text = io.TextIOWrapper(table, encoding="utf-8", newline="", write_through=True)
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    table.write(table_line(COLUMNS))
     number = 0
     for report in reports:
-        said = report.to_json()
-        lines.write(json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
-        writer.writerow([_cell(said[name]) for name in COLUMNS])
+        lines.write(report_line(report))
+        table.write(table_row(report))
         number += 1
-    text.detach()  # the caller's stream stays open
     return number
+
+
+def report_line(report: RowReport) -> bytes:
+    """A row as the report says it."""
+    return json.dumps(report.to_json(), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def table_row(report: RowReport) -> bytes:
+    """A row as the table says it."""
+    said = report.to_json()
+    return table_line([_cell(said[name]) for name in COLUMNS])
+
+
+def table_line(cells: Sequence[object]) -> bytes:
+    """Cells as a line of CSV."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue().encode()
 
 
 def _cell(value: object) -> object:

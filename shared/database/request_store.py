@@ -17,7 +17,7 @@ class Reservation:
     """An Idempotency-Key that was seen before; no job yet: its request is still under way."""
 
     fingerprint: str | None
-    job: str | None
+    job: str | None  # or the batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def reserve(connection: Connection, tenant: str, key: str, now: float) -> Reserv
 
 
 def settle(connection: Connection, tenant: str, key: str, fingerprint: str, job: str) -> None:
-    """Write down what the key stands for, in the transaction that makes the job."""
+    """Write down what the key stands for, in the transaction that makes the job or batch."""
     connection.execute(update(idempotency).where(_is(tenant, key)).values(fingerprint=fingerprint, job=job))
 
 

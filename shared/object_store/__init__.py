@@ -10,7 +10,7 @@ from shared.object_store.keys import attachment, check_key
 from shared.object_store.links import LinkTerms
 from shared.object_store.protocol import ObjectInfo, ObjectStore, UploadTarget
 from shared.object_store.s3 import S3Store
-from shared.object_store.streams import hashed
+from shared.object_store.streams import hashed, joined
 
 __all__ = [
     "FileSystemStore",
@@ -27,6 +27,7 @@ __all__ = [
     "attachment",
     "check_key",
     "hashed",
+    "joined",
     "make_store",
 ]
 

@@ -104,13 +104,14 @@ class FileSystemStore:
             while folder != self._objects and removed_empty(folder):
                 folder = folder.parent
 
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Every object whose key starts with `prefix`, in the order of the file system."""
+    def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
+        """Every object whose key starts with `prefix` and stands behind `after`, in the order of the file system."""
         folder = self._objects
         for name in prefix.split("/")[:-1]:
             folder /= quote(name, safe="")
         start, slash, _ = prefix.rpartition("/")
-        return self._walk(folder, start + slash, prefix)
+        found = self._walk(folder, start + slash, prefix)
+        return (info for info in found if info.key.encode() > after.encode())
 
     def url(self, key: str, expires: timedelta, filename: str | None = None) -> str:
         """A signed link of our API to GET an object."""

@@ -78,8 +78,10 @@ class ObjectStore(Protocol):
     def delete(self, key: str) -> None:
         """Delete an object; a key without one is no error."""
 
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Every object whose key starts with `prefix`, a page at a time, in no promised order.
+    def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
+        """Every object whose key starts with `prefix`, a page at a time; S3 promises the order of their bytes.
+
+        With `after` only keys behind it in that order, so that a listing can be taken up again.
 
         A listing does not know content types: `content_type` is empty. What was listed may be deleted meanwhile.
         """

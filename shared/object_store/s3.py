@@ -100,9 +100,10 @@ class S3Store:
         with translated(check_key(key)):
             self._client().delete_object(Bucket=self._bucket, Key=key)
 
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Every object whose key starts with `prefix`, a page of at most 1000 at a time."""
-        pages = iter(self._client().get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix))
+    def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
+        """Every object whose key starts with `prefix` and stands behind `after`, a page of at most 1000 at a time."""
+        asked = {"Bucket": self._bucket, "Prefix": prefix} | ({"StartAfter": after} if after else {})
+        pages = iter(self._client().get_paginator("list_objects_v2").paginate(**asked))
         while True:
             with translated(prefix):
                 page = next(pages, None)

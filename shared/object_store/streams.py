@@ -2,11 +2,37 @@
 
 import hashlib
 from collections.abc import Iterator
-from typing import BinaryIO
+from io import BufferedReader, RawIOBase
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from shared.object_store.errors import ObjectTooLarge
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 BLOCK_BYTES = 256 * 1024  # read and written at once
+
+
+class _Pieces(RawIOBase):
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        super().__init__()
+        self._pieces = pieces
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        with memoryview(buffer) as view:
+            self._rest = self._rest or next(self._pieces, b"")
+            block, self._rest = self._rest[: len(view)], self._rest[len(view) :]
+            view[: len(block)] = block
+        return len(block)
+
+
+def joined(pieces: Iterator[bytes]) -> BinaryIO:
+    """A stream of pieces, none of them empty, that are made as it is read."""
+    return cast(BinaryIO, BufferedReader(_Pieces(pieces), BLOCK_BYTES))
 
 
 class BoundedReader:

@@ -82,13 +82,14 @@ class Api:
         assert job is not None
         return job
 
-    def finish(self, job_id: str, data: bytes | None = None) -> bytes:
+    def finish(self, job_id: str, data: bytes | None = None, outcome: str = "restored") -> bytes:
         """Claim a job, store a result and succeed; the result's bytes."""
         job = self.claim(job_id)
         data = build(Recipe()) if data is None else data
         self.store.put(job.result_key, io.BytesIO(data), "image/jpeg", 1 << 27)
         with self.database.begin() as connection:
-            assert job_store.succeed(connection, job, {**RESULT, "size": len(data)}, {"predict": 0.5}, time.time())
+            result = {**RESULT, "size": len(data), "outcome": outcome}
+            assert job_store.succeed(connection, job, result, {"predict": 0.5}, time.time())
         return data
 
     def fail(self, job_id: str) -> None:
