@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -17,47 +15,14 @@ import pytest
 
 from shared.jobs import JobStatus, Queue
 from tests.golden.recipe import Recipe, build, photo
-from tests.services.stack import ROOT, Stack, kill_group, marked, wait_for
+from tests.services.command import Command
+from tests.services.stack import Stack, kill_group, marked, wait_for
 from tests.unit.guided.test_guided import hdr, jpeg, scene
 from worker.embedded import free_port
 
-COMMAND = [sys.executable, "-m", "worker.cli.main", "backfill"]
 NEW = 12
 SLOW = {2, 5, 8}  # photos that take `faulty_worker` seconds, so that a kill comes in the middle
 EXPECTED = {"restored": NEW, "unchanged": 1, "duplicate": 1, "failed": 1}
-
-
-class Client:
-    """The command in an environment that leads to a service."""
-
-    def __init__(self, url: str, key: str, folder: Path) -> None:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("REGAIN_")}
-        self.environment = kept | {"PYTHONPATH": str(ROOT), "REGAIN_URL": url, "REGAIN_API_KEY": key}
-        self.said = folder / "said.txt"
-
-    def start(self, *arguments: str | Path) -> subprocess.Popen[bytes]:
-        """In a group of its own; what it says goes to `said`."""
-        with self.said.open("wb") as stream:
-            return subprocess.Popen(
-                [*COMMAND, *map(str, arguments)],
-                env=self.environment,
-                cwd=ROOT,
-                start_new_session=True,
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-            )
-
-    def finish(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        """To its end."""
-        return subprocess.run(
-            [*COMMAND, *map(str, arguments)],
-            env=self.environment,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
 
 
 @pytest.fixture
@@ -70,16 +35,16 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 
 
 @pytest.fixture
-def client(stack: Stack, tmp_path: Path) -> Client:
-    return Client(stack.start_api(), stack.api_key(), tmp_path)
+def client(stack: Stack, tmp_path: Path) -> Command:
+    return Command(stack.start_api(), stack.api_key(), tmp_path)
 
 
 @pytest.fixture
-def idle(tmp_path: Path) -> Iterator[tuple[Stack, Client]]:
+def idle(tmp_path: Path) -> Iterator[tuple[Stack, Command]]:
     """A service that takes jobs and does none."""
     (tmp_path / "stack").mkdir()
     with Stack(tmp_path / "stack") as running:
-        yield running, Client(running.start_api(), running.api_key(), tmp_path)
+        yield running, Command(running.start_api(), running.api_key(), tmp_path)
 
 
 @pytest.fixture
@@ -123,15 +88,15 @@ def each_once(stack: Stack, number: int = NEW) -> None:
     }
 
 
-def test_killed_and_resumed_and_equal_to_local(stack: Stack, client: Client, photos: Path, tmp_path: Path) -> None:
+def test_killed_and_resumed_and_equal_to_local(stack: Stack, client: Command, photos: Path, tmp_path: Path) -> None:
     output, here = tmp_path / "out", tmp_path / "here"
     arguments = (photos, "-o", output, "--window", "4")
     for wanted in (2, 7):
-        process = client.start(*arguments)
+        process = client.start("backfill", *arguments)
         wait_for(lambda wanted=wanted: written(output) >= wanted, 60)
         assert process.poll() is None
         kill_group(process)
-    ended = client.finish(*arguments)
+    ended = client.finish("backfill", *arguments)
     assert (ended.returncode, ended.stderr) == (1, "")
     assert outcomes(output) == EXPECTED
     each_once(stack)
@@ -140,7 +105,7 @@ def test_killed_and_resumed_and_equal_to_local(stack: Stack, client: Client, pho
     assert all(row["seconds"] > 0 for row in restored)
     assert not [path for path in output.rglob(".*") if path.name != ".regain-backfill.jsonl"]
 
-    assert client.finish(photos, "--local", "-o", here, "--jobs", "1").returncode == 1
+    assert client.finish("backfill", photos, "--local", "-o", here, "--jobs", "1").returncode == 1
     assert files(output) == files(here)
     assert len(files(output)) == NEW
     kept = ("line", "source", "outcome", "output", "error_code", "error_message", "duplicate_of", "confidence")
@@ -150,30 +115,30 @@ def test_killed_and_resumed_and_equal_to_local(stack: Stack, client: Client, pho
 
     # Once more: only the failed row is tried again.
     size = (output / ".regain-backfill.jsonl").stat().st_size
-    assert client.finish(*arguments).returncode == 1
+    assert client.finish("backfill", *arguments).returncode == 1
     assert outcomes(output) == EXPECTED
     assert (output / ".regain-backfill.jsonl").stat().st_size - size < 1000
     each_once(stack)
 
 
-def test_interrupted(stack: Stack, client: Client, photos: Path, tmp_path: Path) -> None:
+def test_interrupted(stack: Stack, client: Command, photos: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     arguments = (photos, "-o", output, "--exclude", "broken.jpg")
-    process = client.start(*arguments)
+    process = client.start("backfill", *arguments)
     wait_for(lambda: written(output) >= 2, 60)
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(20) == 130
     assert 2 <= outcomes(output)["restored"] < NEW
     assert "Traceback" not in client.said.read_text()
-    assert client.finish(*arguments).returncode == 0
+    assert client.finish("backfill", *arguments).returncode == 0
     assert outcomes(output) == {name: number for name, number in EXPECTED.items() if name != "failed"}
     each_once(stack)
 
 
 def test_the_api_is_away_for_a_while(stack: Stack, photos: Path, tmp_path: Path) -> None:
     output, port = tmp_path / "out", free_port()
-    client = Client(stack.start_api(port=port), stack.api_key(), tmp_path)
-    process = client.start(photos, "-o", output, "--window", "4")
+    client = Command(stack.start_api(port=port), stack.api_key(), tmp_path)
+    process = client.start("backfill", photos, "-o", output, "--window", "4")
     wait_for(lambda: written(output) >= 2, 60)
     kill_group(stack.processes[-1])
     wait_for(lambda: "waiting up to 10 min" in client.said.read_text(), 60)
@@ -191,31 +156,28 @@ def test_rate_limits_are_honoured(photos: Path, tmp_path: Path) -> None:
     with Stack(tmp_path / "stack", {"REGAIN_RATE_LIMIT": "3/second"}) as stack:
         stack.start_control()
         stack.start_worker()
-        client = Client(stack.start_api(), stack.api_key(), tmp_path)
-        ended = client.finish(photos, "-o", tmp_path / "out")
+        client = Command(stack.start_api(), stack.api_key(), tmp_path)
+        ended = client.finish("backfill", photos, "-o", tmp_path / "out")
         assert (ended.returncode, ended.stderr) == (1, "")
         assert outcomes(tmp_path / "out") == EXPECTED
         each_once(stack)
 
 
-def test_a_job_that_is_called_off_is_tried_again(stack: Stack, client: Client, photos: Path, tmp_path: Path) -> None:
+def test_a_job_that_is_called_off_is_tried_again(stack: Stack, client: Command, photos: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     arguments = (photos, "-o", output, "--include", "02.jpg", "--include", "04.jpg")
-    process = client.start(*arguments)
+    process = client.start("backfill", *arguments)
     wait_for(lambda: len(stack.all_jobs()) == 2, 30)
     slow = next(job for job in stack.all_jobs() if job.source_name == "02.jpg")
-    answered = subprocess.run(
-        [sys.executable, "-m", "worker.cli.main", "cancel", slow.id],
-        env=client.environment, cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    answered = client.finish("cancel", slow.id)
     assert answered.returncode == 0, answered.stderr
     assert process.wait(60) == 1
     assert outcomes(output) == {"canceled": 1, "restored": 1}
-    assert client.finish(*arguments).returncode == 0
+    assert client.finish("backfill", *arguments).returncode == 0
     assert outcomes(output) == {"restored": 2}
 
 
-def test_originals_go_along(client: Client, tmp_path: Path) -> None:
+def test_originals_go_along(client: Command, tmp_path: Path) -> None:
     edits, originals, output, here = (tmp_path / name for name in ("edits", "originals", "out", "here"))
     edits.mkdir()
     originals.mkdir()
@@ -225,7 +187,10 @@ def test_originals_go_along(client: Client, tmp_path: Path) -> None:
     (edits / "IMG_2.jpg").write_bytes(jpeg(scene(12)[0]))
     (originals / "IMG_2.heic").write_bytes(b"not read")
     arguments = (edits, "--originals", originals)
-    for ended in (client.finish(*arguments, "-o", output), client.finish(*arguments, "-o", here, "--local")):
+    for ended in (
+        client.finish("backfill", *arguments, "-o", output),
+        client.finish("backfill", *arguments, "-o", here, "--local"),
+    ):
         assert ended.returncode == 0, ended.stderr
         assert "2 of 2 edits found their original" in ended.stdout
     assert files(output) == files(here)
@@ -235,9 +200,9 @@ def test_originals_go_along(client: Client, tmp_path: Path) -> None:
     assert report(output)[0]["confidence"] > 0.9
 
 
-def test_a_dry_run_sends_nothing(idle: tuple[Stack, Client], photos: Path, tmp_path: Path) -> None:
+def test_a_dry_run_sends_nothing(idle: tuple[Stack, Command], photos: Path, tmp_path: Path) -> None:
     stack, client = idle
-    said = client.finish(photos, "--dry-run", "-o", tmp_path / "out")
+    said = client.finish("backfill", photos, "--dry-run", "-o", tmp_path / "out")
     assert said.returncode == 0, said.stderr
     assert "would restore 13" in said.stdout  # that one is broken is for the service to say
     assert "nothing was sent or written" in said.stdout
@@ -269,7 +234,7 @@ def website() -> Iterator[str]:
 
 @pytest.mark.parametrize("what", ["key", "no key", "model", "no service", "website", "no address"])
 def test_a_run_that_cannot_begin(
-    idle: tuple[Stack, Client], photos: Path, tmp_path: Path, website: str, what: str
+    idle: tuple[Stack, Command], photos: Path, tmp_path: Path, website: str, what: str
 ) -> None:
     stack, client = idle
     environment = {
@@ -283,7 +248,7 @@ def test_a_run_that_cannot_begin(
         del client.environment["REGAIN_API_KEY"]
     wrong = ("--model", "none") if what == "model" else ()
     begun = time.monotonic()
-    ended = client.finish(photos, "-o", tmp_path / "out", *wrong)
+    ended = client.finish("backfill", photos, "-o", tmp_path / "out", *wrong)
     print(f"{what}: {time.monotonic() - begun:.1f} s")
     assert ended.returncode == 1
     (line,) = ended.stderr.splitlines()
