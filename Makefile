@@ -60,8 +60,9 @@ fuzz: .venv/.ready ## Feed 20,000 mutated files to the codec
 load: .venv/.ready ## Rates, waits and scaling of the service on this machine
 	$(BIN)/python -m tests.load.service
 
-backfill-load: .venv/.ready ## A manifest of a million rows, 10,000 rows killed five times, 300 photos of PAIRS
+backfill-load: .venv/.ready ## A manifest of a million rows, 10,000 rows killed five times, 300 photos of PAIRS; on this machine, then through the service
 	$(BIN)/python -m tests.load.backfill --rows 1000000 --killed 10000 --photos $(PAIRS)
+	$(BIN)/python -m tests.load.batches --rows 1000000 --killed 10000 --photos $(PAIRS)
 
 contract: .venv/.ready ## Make 2,000 requests out of the API's own OpenAPI document
 	CONTRACT_EXAMPLES=2000 $(BIN)/python -m pytest tests/integration/test_api_contract.py

@@ -99,9 +99,9 @@ def run(connection: Connection, batch_id: str, now: float) -> bool:
     )
 
 
-def fail(connection: Connection, batch: Batch, code: str, message: str, now: float) -> bool:
-    """The manifest cannot be read."""
-    return finish(connection, batch, now, to=BatchStatus.FAILED, error_code=code, error_message=message, rate=None)
+def fail(connection: Connection, batch_id: str, code: str, message: str, now: float) -> bool:
+    """The manifest cannot be read; rows that were read are ended by whoever has that duty, who then sets `finished`."""
+    return change(connection, batch_id, BatchStatus.FAILED, now, error_code=code, error_message=message)
 
 
 def pause(connection: Connection, batch_id: str, now: float) -> bool:
@@ -156,23 +156,22 @@ def complete(connection: Connection, batch_id: str, now: float) -> bool:
     return change(connection, batch_id, BatchStatus.COMPLETING, now, *idle)
 
 
-def finish(
-    connection: Connection, batch: Batch, now: float, *, to: BatchStatus = BatchStatus.COMPLETED, **values: Any
-) -> bool:
-    """A batch has ended, its report is written; a canceled one stays canceled."""
-    ended = {"finished": now, "expires": now + batch.retention, **values}
-    if batch.status is BatchStatus.CANCELED:
+def finish(connection: Connection, batch: Batch, now: float) -> bool:
+    """Every row has ended and the report is written; a canceled or failed batch stays what it is."""
+    ended = {"finished": now, "expires": now + batch.retention}
+    if batch.status is BatchStatus.COMPLETING:
+        changed = change(connection, batch.id, BatchStatus.COMPLETED, now, **ended)
+    else:
         where = and_(
             batches.c.id == batch.id,
-            batches.c.status == BatchStatus.CANCELED,
+            batches.c.status == batch.status,
+            batches.c.status.in_([BatchStatus.CANCELED, BatchStatus.FAILED]),
             batches.c.finished.is_(None),
             batches.c.waiting == 0,
             batches.c.queued == 0,
             _NOT_DELETED,
         )
         changed = _set(connection, where, updated=now, **ended)
-    else:
-        changed = change(connection, batch.id, to, now, **ended)
     if changed:
         _tell(connection, EventType.BATCH_COMPLETED, batch, now)
     return changed

@@ -6,10 +6,14 @@ from pathlib import Path
 import boto3.session
 import pytest
 
+from shared.client import Client, ClientError
+from shared.signing import new_secret
 from tests.golden.recipe import Recipe, build, photo
 from tests.services.killing import PARTS, SETTINGS, Service
+from tests.services.photos import photo_server
+from tests.services.receiver import receiver
 from tests.services.s3 import ACCESS_KEY, BUCKET, SECRET_KEY, nanio_server
-from tests.services.stack import Stack, marked
+from tests.services.stack import Stack, marked, wait_for
 
 ROWS = 300
 HDR, TWINS, MISSING = 5, 5, 10  # of them
@@ -71,3 +75,39 @@ def test_a_batch_killed_part_by_part(tmp_path: Path, capsys: pytest.CaptureFixtu
     }
     assert found == {line["output"].partition("/")[2] for line in report if line["outcome"] == "restored"}
     assert jobs[0]["batch"] == batch_id
+
+
+def test_the_client_hands_in_a_manifest_and_is_told_of_its_end(tmp_path: Path) -> None:
+    manifest = tmp_path / "rows.csv"
+    (tmp_path / "stack").mkdir()
+    with photo_server() as photos, receiver() as told, Stack(tmp_path / "stack", SETTINGS) as stack:
+        manifest.write_text("source,strength\n" + "".join(f"{photos}/{n}.jpg,0.{n}\n" for n in range(1, 6)) + "x\n")
+        service = Service(stack)
+        service.start("api", "worker", "control")
+        stack.start("worker", "--queues", "webhooks", environment={"REGAIN_PUBLIC_URL": service.url})
+        with Client(service.url, stack.api_key()) as client:
+            wanted = {"url": told.url, "secret": new_secret()}
+            told.secret = wanted["secret"]
+            batch = client.submit_batch({"upload": client.upload_manifest(manifest)}, webhook=wanted, name="five")
+            service.wait_done(batch.id, 7, 120)
+            batch = client.batch(batch.id)
+            assert batch.has_ended
+            assert {name: number for name, number in batch.counts.items() if number} == {
+                "total": 6,
+                "restored": 5,
+                "failed": 1,
+            }
+            assert [row["line"] for row in client.batch_rows(batch.id)] == [2, 3, 4, 5, 6, 7]
+            assert [row["error"]["code"] for row in client.batch_rows(batch.id, "failed")] == ["wrong_columns"]
+            assert [found.id for found in client.batches().batches] == [batch.id]
+            client.download_batch_report(batch.id, tmp_path / "summary.csv", "summary")
+            assert len((tmp_path / "summary.csv").read_text().splitlines()) == 7
+            with pytest.raises(ClientError, match="no row failed that could be run again"):
+                client.rerun_batch(batch.id)
+            wait_for(lambda: told.taken, 30)
+            assert [payload["type"] for _, payload in told.taken] == ["batch.completed"]
+            assert told.taken[0][1]["data"]["links"]["self"] == f"{service.url}/v1/batches/{batch.id}"
+            client.delete_batch(batch.id)
+            with pytest.raises(ClientError, match="there is no batch"):
+                client.batch(batch.id)
+            wait_for(lambda: not stack.all_jobs(), 30)

@@ -279,6 +279,16 @@ def test_two_tenants_share_and_two_batches_of_one(library: Api) -> None:
     assert problem(library.get(f"/v1/batches/{second}")) == "batch_not_found"
 
 
+def test_a_quota_of_the_day_holds_rows_back(library: Api) -> None:
+    key = library.key("small", quota=2)
+    batch_id = submit(library, {"s3": f"{BUCKET}/"}, headers=key).json["id"]
+    with Duties(library) as duties:
+        duties.validate()
+        duties.feed()
+        counts = library.get(f"/v1/batches/{batch_id}", headers=key).json["counts"]
+        assert (counts["queued"], counts["waiting"]) == (2, 3)
+
+
 def test_outputs_are_never_given_twice_or_over_the_source(library: Api, s3: S3Server) -> None:
     manifest = jsonl(
         {"source": f"{BUCKET}/a/1.jpg", "output": "same.jpg"},
@@ -370,6 +380,7 @@ def test_manifests_that_cannot_be_read_fail_the_batch(library: Api, s3: S3Server
         batch_id = submit(library, manifest, **more).json["id"]
         with Duties(library) as duties:
             duties.validate()
+            duties.finish()
         batch = show(library, batch_id)
         assert (batch["status"], batch["error"]["code"]) == ("failed", code)
         assert batch["finished"] is not None
@@ -391,6 +402,19 @@ def test_an_uploaded_csv(library: Api) -> None:
     assert [row["outcome"] for row in found] == ["restored", "restored", "failed"]
     assert [row["line"] for row in found] == [2, 3, 4]
     assert found[1]["metadata"] == {"n": 2}
+
+
+def test_a_manifest_that_turns_out_too_long_ends_its_rows(library: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validating, "CHUNK", 2)
+    monkeypatch.setattr(validating, "MAX_ROWS", 3)
+    batch_id = submit(library, jsonl(*[{"source": f"{BUCKET}/{n}.jpg"} for n in range(9)])).json["id"]
+    with Duties(library) as duties:
+        duties.run()
+    batch, found = show(library, batch_id), rows(library, batch_id)
+    assert (batch["status"], batch["error"]["code"]) == ("failed", "too_many_rows")
+    assert {row["outcome"] for row in found} == {"canceled"}
+    assert adds_up(batch, found)
+    assert len(fetched(library, batch_id, "report").splitlines()) == 4
 
 
 def batch_row(api: Api, batch_id: str) -> Batch:

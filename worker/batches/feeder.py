@@ -83,7 +83,7 @@ class Feeder:
             if tenant not in self._turn:
                 self._turn.append(tenant)
         # Of several tenants none may hold every thread: its sources may be slow.
-        share = max(1, self._settings.batch_fetches * AHEAD // 2) if len(queues) > 1 else free
+        share = max(1, self._settings.batch_fetches // 2) if len(queues) > 1 else free
         held = Counter(tenant for tenant, _ in self._at_work.values())
         while free > 0 and queues:
             tenant = self._turn.popleft()
@@ -108,12 +108,13 @@ class Feeder:
         room: Counter[str] = Counter(dict.fromkeys(tenants, self._settings.batch_window))
         for batch in unfinished:
             room[batch.tenant] -= batch.queued
-        room.subtract(tenant for tenant, _ in self._at_work.values())
+        held = Counter(tenant for tenant, _ in self._at_work.values())
+        room.subtract(held)
         now = time.time()
         for batch in unfinished:
             if batch.daily_quota is not None and batch.tenant in tenants and room[batch.tenant] > 0:
                 used = job_store.submitted_since(connection, batch.tenant, now - now % DAY)
-                room[batch.tenant] = min(room[batch.tenant], batch.daily_quota - used)
+                room[batch.tenant] = min(room[batch.tenant], batch.daily_quota - used - held[batch.tenant])
         return room
 
     def _waiting(self, connection: Connection, batch: Batch, limit: int) -> deque[BatchRow]:

@@ -18,6 +18,7 @@ REMOVED: Final = 100  # rows that are taken away in one go, each with its job
 PAGE: Final = 1000  # rows of a report that are held at once
 REPORT_BYTES: Final = 8 << 30
 SWEEP: Final = 30.0  # seconds between two looks for batches whose time is over
+ENDING: Final = (BatchStatus.RUNNING, BatchStatus.COMPLETING, BatchStatus.CANCELED, BatchStatus.FAILED)
 log = structlog.get_logger()
 
 
@@ -48,7 +49,7 @@ class Finisher:
     def _advance(self, batch: Batch) -> bool:
         if batch.status is BatchStatus.RUNNING and batch.rerunning:
             return self._put_back(batch)
-        if batch.status is BatchStatus.CANCELED and (batch.waiting or batch.queued):
+        if batch.status in (BatchStatus.CANCELED, BatchStatus.FAILED) and (batch.waiting or batch.queued):
             return self._call_off(batch)
         if batch.waiting or batch.queued:
             return False
@@ -77,10 +78,11 @@ class Finisher:
     def _report(self, batch: Batch) -> None:
         """Written anew as a whole after a kill: the same rows give the same bytes under the same keys."""
         begun = time.perf_counter()
-        for key, kind, pieces in (
+        reports = (
             (report_key(batch.id), "application/x-ndjson", (report_line(row) for row in self._reports(batch))),
             (summary_key(batch.id), "text/csv", self._table(batch)),
-        ):
+        )
+        for key, kind, pieces in reports if batch.total else ():
             self._store.put(key, joined(pieces), kind, REPORT_BYTES)
         with self._database.begin() as connection:
             done = batch_store.finish(connection, batch, time.time())
@@ -141,4 +143,5 @@ def _report_of(row: BatchRow) -> RowReport:
         confidence=row.confidence,
         seconds=row.seconds,
         metadata=row.metadata,
+        job=row.job,
     )

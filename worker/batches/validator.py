@@ -146,7 +146,7 @@ class Validator:
     def _fail(self, batch: Batch, code: str, message: str) -> None:
         self._close(batch.id)
         with self._database.begin() as connection:
-            batch_store.fail(connection, batch, code, message, time.time())
+            batch_store.fail(connection, batch.id, code, message, time.time())
         log.info("batch_failed", batch=batch.id, code=code, reason=message)
 
     def _close(self, batch_id: str) -> None:
