@@ -94,10 +94,13 @@ def is_for_the_service(manifest: Path) -> bool:
     """
     first: dict[bool, Row] = {}
     form = form_of(manifest.name)
-    with manifest.open("rb") as stream:
-        for row in read_manifest(stream, form):
-            if isinstance(row, Row):
-                first.setdefault(row.source.startswith(REMOTE), row)
+    try:
+        with manifest.open("rb") as stream:
+            for row in read_manifest(stream, form):
+                if isinstance(row, Row):
+                    first.setdefault(row.source.startswith(REMOTE), row)
+    except OSError as error:
+        raise BackfillError("file", f"{manifest}: cannot be read ({error.strerror}); check its permissions") from error
     if len(first) == 2:
         raise BackfillError(
             "mixed_sources",

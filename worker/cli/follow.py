@@ -1,6 +1,7 @@
 """Watching a batch of the service to its end, and writing what became of it."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -35,8 +36,7 @@ def follow(client: Client, patience: Patience, batch: RemoteBatch, folder: Path,
     if batch.status is BatchStatus.FAILED:
         fail(f"batch {batch.id} failed: {batch.error_message or 'the service does not say why'}")
     for part, name in (("report", REPORT), ("summary", SUMMARY)):
-        target = folder / name
-        patience.ask(lambda part=part, target=target: client.download_batch_report(batch.id, target, part))  # type: ignore[misc]
+        patience.ask(partial(client.download_batch_report, batch.id, folder / name, part))
     out.print(f"{done(batch.counts)} of {batch.counts.get('total', 0)} rows: {said(batch.counts)}")
     out.print(escape(f"{folder / REPORT} and {folder / SUMMARY} say what became of each"))
     if batch.status is BatchStatus.CANCELED or batch.counts.get(Outcome.FAILED) or batch.counts.get(Outcome.CANCELED):
