@@ -185,7 +185,7 @@ def test_paused_resumed_and_called_off(cloud: Cloud) -> None:
         assert ended.stdout.startswith(f"{status} {batch['id']}")
     assert process.poll() is None
     assert cloud.command.finish("batches", "cancel", batch["id"], "--json").returncode == 0
-    assert process.wait(60) == 1
+    assert process.wait(120) == 1
     assert Counter(row["outcome"] for row in cloud.report())["canceled"] > 0
     late = cloud.command.finish("batches", "pause", batch["id"])
     assert late.returncode == 1

@@ -123,7 +123,7 @@ def test_killed_and_resumed_and_equal_to_local(stack: Stack, client: Command, ph
 
 def test_interrupted(stack: Stack, client: Command, photos: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
-    arguments = (photos, "-o", output, "--exclude", "broken.jpg")
+    arguments = (photos, "-o", output, "--exclude", "broken.jpg", "--window", "3")
     process = client.start("backfill", *arguments)
     wait_for(lambda: written(output) >= 2, 60)
     os.killpg(process.pid, signal.SIGINT)
@@ -163,15 +163,17 @@ def test_rate_limits_are_honoured(photos: Path, tmp_path: Path) -> None:
         each_once(stack)
 
 
-def test_a_job_that_is_called_off_is_tried_again(stack: Stack, client: Command, photos: Path, tmp_path: Path) -> None:
-    output = tmp_path / "out"
+def test_a_job_that_is_called_off_is_tried_again(idle: tuple[Stack, Command], photos: Path, tmp_path: Path) -> None:
+    (stack, client), output = idle, tmp_path / "out"
     arguments = (photos, "-o", output, "--include", "02.jpg", "--include", "04.jpg")
     process = client.start("backfill", *arguments)
-    wait_for(lambda: len(stack.all_jobs()) == 2, 30)
-    slow = next(job for job in stack.all_jobs() if job.source_name == "02.jpg")
-    answered = client.finish("cancel", slow.id)
-    assert answered.returncode == 0, answered.stderr
-    assert process.wait(60) == 1
+    wait_for(lambda: len(stack.all_jobs()) == 2, 60)
+    called_off = next(job for job in stack.all_jobs() if job.source_name == "02.jpg")
+    ended = client.finish("cancel", called_off.id)
+    assert ended.returncode == 0, ended.stderr
+    stack.start_control()
+    stack.start_worker()
+    assert process.wait(120) == 1
     assert outcomes(output) == {"canceled": 1, "restored": 1}
     assert client.finish("backfill", *arguments).returncode == 0
     assert outcomes(output) == {"restored": 2}
