@@ -64,6 +64,9 @@ backfill-load: .venv/.ready ## A manifest of a million rows, 10,000 rows killed 
 	$(BIN)/python -m tests.load.backfill --rows 1000000 --killed 10000 --photos $(PAIRS)
 	$(BIN)/python -m tests.load.batches --rows 1000000 --killed 10000 --photos $(PAIRS)
 
+bench: .venv/.ready ## CPU time, memory and ratios of a photo; about half an hour on a quiet machine
+	$(BIN)/python -m bench
+
 contract: .venv/.ready ## Make 2,000 requests out of the API's own OpenAPI document
 	CONTRACT_EXAMPLES=2000 $(BIN)/python -m pytest tests/integration/test_api_contract.py
 
@@ -89,4 +92,4 @@ verify-model: .venv/.ready ## Prove ONNX Runtime, its tiles and tinygrad against
 scenes: .venv/.ready ## What the map does with skies, lamps, windows and white paper
 	$(BIN)/python -m models.scenes
 
-.PHONY: help demo up test setup system-deps lock lint type fuzz load image-size evaluate evaluate-guided verify-model scenes contract backfill-load screenshots
+.PHONY: help bench demo up test setup system-deps lock lint type fuzz load image-size evaluate evaluate-guided verify-model scenes contract backfill-load screenshots

@@ -29,6 +29,7 @@ class ResultView(BaseModel):
 
     outcome: str
     size: int = Field(description="bytes")
+    megapixels: float | None = Field(default=None, description="of the photo; 0 where it was HDR already")
     metadata: dict[str, Any] | None = Field(description="of the gain map, by ISO 21496-1's names")
     audit: list[FindingView]
     notes: list[str]
@@ -69,7 +70,7 @@ class JobView(BaseModel):
     batch: str | None
     deduplicated: bool
     error: FaultView | None
-    timings: dict[str, float] = Field(description="seconds by stage")
+    timings: dict[str, float] = Field(description="seconds by stage; `cpu` is the whole job's CPU time")
     result: ResultView | None
     links: LinksView
 

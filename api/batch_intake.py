@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from flask import json
+from sqlalchemy import Connection
 
 from api.auth import current_key, tenant
 from api.batch_schemas import BatchBody, BucketManifest, InlineManifest, UploadedManifest
@@ -44,6 +45,8 @@ class Submission:
             ProblemError: `too_many_batches`, or the upload is gone.
         """
         made, batch = services(), self.batch
+        with made.database.read() as connection:  # before anything is stored for it
+            _check_room(connection, batch)
         if self.inline is not None and batch.manifest_key is not None:
             data = io.BytesIO(self.inline.encode())
             made.store.put(batch.manifest_key, data, "text/plain", INLINE_CHARS * _UTF8_BYTES)
@@ -53,14 +56,16 @@ class Submission:
                     made.store.head(batch.manifest_key)
                 except ObjectNotFound as error:
                     raise ProblemError("upload_expired", "the manifest's upload is gone: send it again") from error
-            if batch_store.open_count(connection, batch.tenant) >= MAX_OPEN:
-                raise ProblemError(
-                    "too_many_batches", f"{MAX_OPEN} batches have not ended: wait for one, or cancel one first"
-                )
+            _check_room(connection, batch)
             batch_store.add(connection, batch)
             if idempotency_key is not None:
                 request_store.settle(connection, batch.tenant, idempotency_key, self.fingerprint, batch.id)
         return batch
+
+
+def _check_room(connection: Connection, batch: Batch) -> None:
+    if batch_store.open_count(connection, batch.tenant) >= MAX_OPEN:
+        raise ProblemError("too_many_batches", f"{MAX_OPEN} batches have not ended: wait for one, or cancel one first")
 
 
 def submission(body: BatchBody) -> Submission:

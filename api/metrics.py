@@ -23,6 +23,8 @@ _COUNTERS: Final = {
     "finished": ("outcome", "Jobs that ended"),
     "stage_seconds_sum": ("stage", "Seconds of work by stage"),
     "stage_seconds_count": ("stage", "Stages of work done"),
+    "core_seconds": ("model", "CPU seconds of finished jobs"),
+    "megapixels": ("model", "Megapixels of finished jobs"),
     "queue_wait_seconds_sum": ("queue", "Seconds between submission and the last claim"),
     "queue_wait_seconds_count": ("queue", "Jobs whose wait was measured"),
     "lease_expired": ("queue", "Leases that ran out"),

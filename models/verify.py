@@ -22,7 +22,7 @@ from models.gmnet import GMNet
 from models.tinygrad_backend import TinyGMNet
 from models.training.quality import ssim
 from shared.registry import Model, ModelFile, ModelKind, sha256_of
-from worker.predictors.engine import OnnxEngine
+from worker.predictors.engine import GraphEngine
 from worker.predictors.gmnet import GMNetPredictor, planes, thumbnail_of
 
 LEAST: Final = 110.0  # dB
@@ -71,7 +71,7 @@ def ports(state: dict[str, torch.Tensor], folder: Path) -> dict[str, Callable[[I
     """Every port as a function from a picture to the normalised map and qmax."""
     files = {path.stem: ModelFile(path, sha256_of(path)) for path in export_gmnet(state, folder)}
     model = Model("verified", ModelKind.GMNET, files, 1.0, max(SIDE), None, "", "", default=False)
-    onnx = GMNetPredictor(model, OnnxEngine(model, 0), None)
+    onnx = GMNetPredictor(model, GraphEngine(model, 0), None)
     tiny = GMNetPredictor(model, TinyGMNet({key: value.numpy() for key, value in state.items()}), None)
     return {
         "onnxruntime": onnx.normalised,

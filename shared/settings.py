@@ -17,6 +17,8 @@ class Backend(StrEnum):
     """What runs a network."""
 
     ONNXRUNTIME = "onnxruntime"
+    INT8 = "int8"  # ONNX Runtime over 8-bit graphs
+    OPENVINO = "openvino"
     TINYGRAD = "tinygrad"
 
 
@@ -46,7 +48,10 @@ class Settings(BaseSettings):
         le=4096,
         description="long side of the network's input in pixels; the model's own if unset",
     )
-    backend: Backend = Field(default=Backend.ONNXRUNTIME, description="what runs GMNet; tinygrad is an optional extra")
+    backend: Backend = Field(
+        default=Backend.ONNXRUNTIME,
+        description="what computes the network; others than onnxruntime and int8 are extras",
+    )
     threads: int = Field(default=0, ge=0, le=256, description="threads of one prediction; 0 = one a core")
 
 

@@ -26,7 +26,7 @@ from shared.options import Options
 from shared.registry import Model, ModelError, find_model
 from shared.settings import ServiceSettings
 
-RESULT_VERSION: Final = 1  # raised when the same photo, model and options come to give other bytes
+RESULT_VERSION: Final = 2  # raised when the same photo, model and options come to give other bytes
 TRIES: Final = 4  # somebody may delete the photo between our look and our commit, but not for ever
 MODEL_REMEMBERED: Final = 5.0  # seconds until a newly installed or chosen model is seen
 SECONDS_AN_HOUR: Final = 3600.0
@@ -222,7 +222,8 @@ class Submitter:
         """Everything beside the photo that decides the result's bytes; to ask for a default is not to ask."""
         files = sorted((role, file.sha256) for role, file in model.files.items())
         chosen = {name: value for name, value in options.items() if (name, value) not in _DEFAULTS}
-        return _digest([RESULT_VERSION, model.name, files, self._settings.network_long_side, chosen])
+        settings = self._settings
+        return _digest([RESULT_VERSION, model.name, files, settings.network_long_side, settings.backend.value, chosen])
 
 
 def _digest(value: Any) -> str:

@@ -55,18 +55,21 @@ def control(settings: ServiceSettings, stop: threading.Event) -> None:
     holder = holder_name(os.getpid())
     leading = False
     threads = batches.start(settings, database, store, publisher, stop)
-    while not stop.is_set():
-        leads = _lead(database, holder)
-        if leads != leading:
-            log.info("leading" if leads else "standing_by")
-            leading = leads
-        if leading:
-            for duty in duties:
-                _do(duty)
-        stop.wait(TICK if leading else HOLD / 4)
-    for thread in threads:
-        thread.join()
-    _resign(database, holder)
+    try:
+        while not stop.is_set():
+            leads = _lead(database, holder)
+            if leads != leading:
+                log.info("leading" if leads else "standing_by")
+                leading = leads
+            if leading:
+                for duty in duties:
+                    _do(duty)
+            stop.wait(TICK if leading else HOLD / 4)
+    finally:
+        stop.set()  # also where this loop failed: the process must end, to be started anew
+        _resign(database, holder)
+        for thread in threads:
+            thread.join()
 
 
 def run_until_signal(settings: ServiceSettings) -> None:

@@ -11,6 +11,7 @@ import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 
 from shared.database import DatabaseUnavailableError, job_store, watch
+from shared.database.counting import count
 from shared.errors import RestoreError
 from shared.jobs import Job, Stage
 from shared.object_store import ObjectNotFound, StoreError
@@ -109,6 +110,9 @@ def _commit(
     with context.database.begin(lock=job.result_key) as connection:
         context.store.head(job.result_key)
         done = job_store.succeed(connection, job, result, timings, time.time(), deduplicated=deduplicated)
+        if done and not deduplicated:
+            count(connection, "core_seconds", job.model, timings["cpu"])
+            count(connection, "megapixels", job.model, result["megapixels"])
     log.info("job_succeeded" if done else "finished_too_late", outcome=result["outcome"], **timings)
 
 
@@ -123,6 +127,7 @@ def summary(result: pipeline.Result) -> dict[str, Any]:
     return {
         "outcome": result.outcome.value,
         "size": len(result.data),
+        "megapixels": result.megapixels,
         "metadata": result.metadata.to_json() if result.metadata else None,
         "audit": [
             {"code": finding.code, "severity": finding.severity.value, "message": finding.message}

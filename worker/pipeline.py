@@ -52,7 +52,8 @@ class Outcome(StrEnum):
 class Result:
     """A finished photo: the file's bytes and what is to be said about it.
 
-    `timings` are seconds by stage; `guided` says how an original was used, where there was one.
+    `timings` are seconds by stage; `guided` says how an original was used, where there was one; `megapixels` is
+    the photo's size, 0 where nothing was decoded.
     """
 
     outcome: Outcome
@@ -63,6 +64,7 @@ class Result:
     model: str | None
     timings: dict[str, float] = field(default_factory=dict)
     guided: Guided | None = None
+    megapixels: float = 0.0
 
 
 def restore(
@@ -119,7 +121,17 @@ def restore(
         raise RestoreError(error.code, str(error)) from error
     guided = None if joined is None else joined.guided
     notes = photo.notes if guided is None or guided.reason is None else (*photo.notes, guided.reason)
-    return Result(Outcome.RESTORED, finished, metadata, notes, findings, predictor.name, clock.seconds, guided)
+    return Result(
+        Outcome.RESTORED,
+        finished,
+        metadata,
+        notes,
+        findings,
+        predictor.name,
+        clock.seconds,
+        guided,
+        round(width * height / 1e6, 3),
+    )
 
 
 def map_size_of(width: int, height: int) -> tuple[int, int]:

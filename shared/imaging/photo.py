@@ -28,6 +28,7 @@ from shared.ultrahdr.segments import START
 MAX_BYTES: Final = 64 << 20
 MAX_PIXELS: Final = 100_000_000
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF")  # a multi-picture file opens as JPEG
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own limit is lower; beyond ours it warns, which is an error below
 _ORIENTATION: Final = 0x0112  # Exif tag
 _ICC_TAG: Final = 34675  # TIFF tag "ICC Profile"
 _FTYP_HEIC: Final = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")

@@ -147,7 +147,9 @@ def test_too_many_open_batches(api: Api, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(batch_intake, "MAX_OPEN", 2)
     first = submit(api, ROW).json["id"]
     submit(api, ROW)
+    before = api.everything()
     assert problem(submit(api, ROW)) == "too_many_batches"
+    assert api.everything() == before
     api.call("POST", f"/v1/batches/{first}/cancel")
     with Duties(api) as duties:
         duties.finish()

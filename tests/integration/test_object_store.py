@@ -26,6 +26,7 @@ from shared.object_store import (
     StoreSettings,
     StoreUnavailable,
     hashed,
+    joined,
     make_store,
 )
 from shared.object_store.s3 import PART_BYTES
@@ -80,6 +81,24 @@ def test_what_is_put_is_there(store: ObjectStore, size: int) -> None:
         pieces = list(iter(lambda: stream.read(100_000), b""))
     assert b"".join(pieces) == data
     assert store.get(key) == data, "reading changes nothing"
+
+
+def test_pieces_that_are_made_on_the_way_are_one_object(store: ObjectStore) -> None:
+    pieces = [bytes([number % 251]) * (1 + number % 3000) for number in range(9000)]
+    assert sum(map(len, pieces)) > PART_BYTES
+    store.put("pieces", joined(iter(pieces)), "text/csv", limit=64 * MIB)
+    assert store.get("pieces") == b"".join(pieces)
+    with pytest.raises(ObjectTooLarge):
+        store.put("too-many", joined(iter(pieces)), "text/csv", limit=PART_BYTES)
+
+
+def test_a_listing_is_taken_up_behind_a_key(store: ObjectStore) -> None:
+    names = [f"behind/{name}" for name in ("a.jpg", "b/1.jpg", "b/ü.jpg", "c.jpg")]
+    for name in names:
+        put(store, name, b"x")
+    for number, name in enumerate(names):
+        assert sorted(info.key for info in store.list("behind/", name)) == names[number + 1 :]
+    assert sorted(info.key for info in store.list("behind/", "behind/b/")) == names[1:]
 
 
 def test_a_stream_is_stored_from_where_it_stands(store: ObjectStore) -> None:

@@ -83,7 +83,8 @@ class Feeder:
             if tenant not in self._turn:
                 self._turn.append(tenant)
         # Of several tenants none may hold every thread: its sources may be slow.
-        share = max(1, self._settings.batch_fetches // 2) if len(queues) > 1 else free
+        most = self._settings.batch_fetches
+        share = max(1, most // 2) if len(queues) > 1 else most * AHEAD
         held = Counter(tenant for tenant, _ in self._at_work.values())
         while free > 0 and queues:
             tenant = self._turn.popleft()

@@ -36,9 +36,7 @@ class Finisher:
             with self._database.begin() as connection:
                 batch_store.expire(connection, time.time())
         with self._database.read() as connection:
-            batches = batch_store.in_status(
-                connection, BatchStatus.RUNNING, BatchStatus.COMPLETING, BatchStatus.CANCELED
-            )
+            batches = batch_store.in_status(connection, *ENDING)
             hidden = batch_store.hidden(connection)
         done = [self._advance(batch) for batch in batches] + [self._remove(batch) for batch in hidden]
         return any(done)

@@ -59,15 +59,15 @@ def start(
 def _run(name: str, make: Callable[[], Duty], database: Database, stop: threading.Event) -> None:
     lock, duty = _Lock(database, f"batches.{name}"), make()
     while not stop.is_set():
-        busy = lock.is_ours() and _look(name, duty)
+        busy = _look(name, lock, duty)
         stop.wait(BUSY if busy else IDLE)
     duty.close()
     lock.let_go()
 
 
-def _look(name: str, duty: Duty) -> bool:
+def _look(name: str, lock: "_Lock", duty: Duty) -> bool:
     try:
-        return duty.look()
+        return lock.is_ours() and duty.look()
     except (DatabaseUnavailableError, BrokerUnavailableError, StoreError) as error:
         log.warning("duty_postponed", duty=name, reason=str(error))
     except Exception:

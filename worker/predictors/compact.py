@@ -6,25 +6,28 @@ from numpy.typing import NDArray
 
 from shared.imaging.decode import fit_within
 from shared.registry import Model
+from shared.settings import Backend
+from worker.predictors.graph import open_graph
 from worker.predictors.protocol import Image, Stops
-from worker.predictors.session import open_session
 
 MULTIPLE = 32  # pixels: the encoder halves five times
 BEND = 1.5  # the training's: knots lie closer together near white
 # The photo's noise and JPEG blocks are no light; its edges are. Both cost bytes in the stored map.
-WINDOW, TONE, SPREAD = 7, 40.0, 2.5  # of the bilateral filter: pixels, levels of 255, pixels
+WINDOW, TONE, SPREAD = 7, 15.0, 2.5  # of the bilateral filter: pixels, levels of 255, pixels
 SMOOTHING = 1.1  # pixels of the map
 LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # Rec. 709, on gamma-encoded values as in training
 
 
 class CompactPredictor:
-    """Runs a compact export; thread-safe, as ONNX Runtime sessions are."""
+    """Runs a compact export; thread-safe, as graphs are."""
 
-    def __init__(self, model: Model, threads: int, long_side: int | None) -> None:
+    def __init__(
+        self, model: Model, threads: int, long_side: int | None, backend: Backend = Backend.ONNXRUNTIME
+    ) -> None:
         self.name = model.name
         self._peak = model.peak
         self._long_side = long_side or model.long_side
-        self._curves = open_session(model.verified("curves"), threads)
+        self._curves = open_graph(model, "curves", threads, backend)
 
     def input_size(self, width: int, height: int) -> tuple[int, int]:
         """See `Predictor.input_size`."""
@@ -37,9 +40,9 @@ class CompactPredictor:
         side = (multiple(width * scale), multiple(height * scale))
         small = cv2.resize(image, side, interpolation=cv2.INTER_AREA)
         planes = np.ascontiguousarray(small.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255))
-        curves = self._curves.run(None, {"image": planes})[0][0]
-        picture = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        calm = np.asarray(cv2.bilateralFilter(picture, WINDOW, TONE, SPREAD), np.uint8)
+        curves = self._curves.run({"image": planes})[0][0]
+        picture = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        calm = np.asarray(cv2.bilateralFilter(guide_of(picture), WINDOW, TONE, SPREAD), np.uint8)
         share = cv2.GaussianBlur(sliced(calm, curves), (0, 0), SMOOTHING)
         return np.clip(share, 0.0, 1.0) * np.float32(self._peak)
 
@@ -49,21 +52,23 @@ def multiple(length: float) -> int:
     return MULTIPLE * max(2, round(length / MULTIPLE))
 
 
-def guide_of(image: Image) -> NDArray[np.float32]:
-    """(H, W, 3) uint8 sRGB -> (H, W) float32 in 0..1: halfway between luma and the brightest channel, bent."""
-    pixels = image.astype(np.float32) / np.float32(255)
-    return np.asarray(((pixels @ LUMA + pixels.max(axis=2)) * np.float32(0.5)) ** np.float32(BEND), np.float32)
+def guide_of(image: Image) -> Image:
+    """(H, W, 3) uint8 sRGB -> (H, W) uint8: halfway between luma and the brightest channel."""
+    red, green, blue = cv2.split(image)
+    brightest = cv2.max(cv2.max(red, green), blue)
+    return np.asarray(cv2.addWeighted(cv2.transform(image, LUMA[None]), 0.5, brightest, 0.5, 0.0), np.uint8)
 
 
-def sliced(image: Image, curves: NDArray[np.float32]) -> Stops:
-    """Pick each pixel's point on its place's curve: (H, W, 3) and (knots, h, w) -> (H, W) shares of the peak.
+def sliced(guide: Image, curves: NDArray[np.float32]) -> Stops:
+    """Pick each pixel's point on its place's curve: (H, W) uint8 and (knots, h, w) -> (H, W) shares of the peak.
 
     One knot's plane at a time, so that memory does not grow with the number of knots.
     """
-    height, width = image.shape[:2]
-    position = guide_of(image) * np.float32(len(curves) - 1)
+    height, width = guide.shape
+    levels = (np.arange(256, dtype=np.float32) / np.float32(255)) ** np.float32(BEND) * np.float32(len(curves) - 1)
     out = np.zeros((height, width), np.float32)
     for knot, coarse in enumerate(curves):
+        hat = np.maximum(1 - np.abs(levels - np.float32(knot)), np.float32(0))
         plane = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
-        out += plane * np.maximum(1 - np.abs(position - np.float32(knot)), 0)
+        cv2.accumulateProduct(plane, cv2.LUT(guide, hat), out)
     return out

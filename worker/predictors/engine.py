@@ -1,4 +1,4 @@
-"""Who computes GMNet: ONNX Runtime, or tinygrad where that cannot be installed."""
+"""Who computes GMNet: graphs in a runtime, or tinygrad where none can be installed."""
 
 import importlib
 from typing import Protocol, cast
@@ -6,9 +6,9 @@ from typing import Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.registry import Model, ModelError
+from shared.registry import Model
 from shared.settings import Backend
-from worker.predictors.session import open_session
+from worker.predictors.graph import log, open_graph
 
 Planes = NDArray[np.float32]
 
@@ -23,41 +23,40 @@ class Engine(Protocol):
         """(1, 3, H, W) with even sides -> the normalised map (1, 1, H, W)."""
 
 
-class OnnxEngine:
-    """Two ONNX graphs; thread-safe, as sessions are."""
+class GraphEngine:
+    """Two graphs; thread-safe, as graphs are."""
 
-    def __init__(self, model: Model, threads: int) -> None:
-        self._global = open_session(model.verified("global"), threads)
-        self._local = open_session(model.verified("local"), threads)
+    def __init__(self, model: Model, threads: int, backend: Backend = Backend.ONNXRUNTIME) -> None:
+        self._global = open_graph(model, "global", threads, backend)
+        self._local = open_graph(model, "local", threads, backend)
 
     def global_branch(self, thumbnail: Planes) -> tuple[Planes, Planes, Planes]:
         """See `Engine.global_branch`."""
-        kernel, attention, qmax = self._global.run(None, {"thumbnail": thumbnail})
+        kernel, attention, qmax = self._global.run({"thumbnail": thumbnail})
         return kernel, attention, qmax
 
     def local_branch(self, image: Planes, kernel: Planes, attention: Planes) -> Planes:
         """See `Engine.local_branch`."""
-        feeds = {"image": image, "kernel": kernel, "attention": attention}
-        return np.asarray(self._local.run(None, feeds)[0], np.float32)
+        return self._local.run({"image": image, "kernel": kernel, "attention": attention})[0]
 
 
 def make_engine(model: Model, threads: int, backend: Backend) -> Engine:
-    """Load a GMNet's weights into the chosen backend.
+    """Load a GMNet's weights into the chosen backend; ONNX Runtime, with a warning, where that cannot be.
 
     Raises:
-        ModelError: a file is missing or its hash differs, or the backend is not installed.
+        ModelError: a file is missing or its hash differs.
     """
-    if backend is Backend.ONNXRUNTIME:
-        return OnnxEngine(model, threads)
+    if backend is not Backend.TINYGRAD:
+        return GraphEngine(model, threads, backend)
     if "weights" not in model.files:
-        raise ModelError("no_backend", f"model {model.name!r} has no weights for tinygrad; use the onnxruntime backend")
+        log.warning("model %s has no weights for tinygrad: onnxruntime runs instead", model.name)
+        return GraphEngine(model, threads)
     path = model.verified("weights")
     try:
         # By name: the port lives with the training code, which the product never imports.
         module = importlib.import_module("models.tinygrad_backend")
     except ImportError as error:
-        raise ModelError(
-            "no_backend", f"the tinygrad backend is not installed ({error}); install tinygrad, or use onnxruntime"
-        ) from error
+        log.warning("tinygrad is not installed (%s): onnxruntime runs instead", error)
+        return GraphEngine(model, threads)
     with np.load(path) as stored:
         return cast(Engine, module.TinyGMNet(dict(stored)))

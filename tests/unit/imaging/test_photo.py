@@ -215,3 +215,15 @@ def test_memory_of_a_large_photo_is_bounded() -> None:
     )
     assert float(done.stdout) < 400  # MiB; the pixels alone are 137
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss > 0
+
+
+def test_a_photo_just_below_the_limit_is_read_at_the_size_that_is_wanted() -> None:
+    """Pillow's own limit lies at 89 megapixels; the decoder halves, so that no full-size copy is made."""
+    grey = np.full((9_500, 10_400), 128, np.uint8)
+    done, data = cv2.imencode(".jpg", cv2.merge([grey, grey, grey]))
+    assert done
+
+    picture = upright_srgb(open_photo(data.tobytes()), (2_600, 2_375))
+
+    assert picture.shape == (2_375, 2_600, 3)
+    assert np.abs(picture.astype(int) - 128).max() <= 1

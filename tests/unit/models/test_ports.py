@@ -14,7 +14,7 @@ from models.verify import LEAST, verify
 from shared.registry import Model, ModelFile, ModelKind, read_manifest, sha256_of, shipped_folder
 from shared.settings import Backend
 from worker.predictors import make_predictor
-from worker.predictors.engine import OnnxEngine
+from worker.predictors.engine import GraphEngine
 from worker.predictors.gmnet import HALO, GMNetPredictor, spans
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
@@ -37,7 +37,7 @@ def predictor(state: dict[str, torch.Tensor], tmp_path_factory: pytest.TempPathF
     paths = export_gmnet(state, tmp_path_factory.mktemp("model"))
     files = {path.stem: ModelFile(path, sha256_of(path)) for path in paths}
     model = Model("test", ModelKind.GMNET, files, 3.0, 512, None, "", "", default=False)
-    return GMNetPredictor(model, OnnxEngine(model, 1), None)
+    return GMNetPredictor(model, GraphEngine(model, 1), None)
 
 
 def picture(height: int, width: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -61,7 +61,7 @@ def test_trap_pixel_shuffle_is_channel_major(predictor: GMNetPredictor) -> None:
     """CRD, not DCR: the graph must not be exported as a DepthToSpace of the other order."""
     import onnx  # noqa: PLC0415
 
-    path = Path(predictor._engine._local._model_path)  # type: ignore[attr-defined]
+    path = Path(predictor._engine._local._session._model_path)  # type: ignore[attr-defined]
     modes = [
         attribute.s
         for node in onnx.load(path).graph.node

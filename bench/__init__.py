@@ -1,0 +1,1 @@
+"""Measurements of cost and memory; `make bench` runs them. Nothing here ships."""
