@@ -42,7 +42,8 @@ system-deps: ## Install Chromium, perl, Node.js and the npm readers that the tes
 
 lock: .venv/.ready ## Pin every dependency anew (requirements/*.txt)
 	$(UV) --extra heic pyproject.toml -o requirements/runtime.txt
-	$(UV) --extra heic --group dev -c requirements/runtime.txt pyproject.toml -o requirements/dev.txt
+	$(UV) --extra otel -c requirements/runtime.txt pyproject.toml -o requirements/otel.txt
+	$(UV) --extra heic --extra otel --group dev -c requirements/runtime.txt pyproject.toml -o requirements/dev.txt
 
 ##@ Check
 

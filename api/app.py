@@ -6,7 +6,7 @@ from flask.json.provider import DefaultJSONProvider
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 
-from api import auth, bodies, limits, problems, services
+from api import auth, bodies, limits, problems, server_errors, services
 from api.answers import ProblemView
 from api.audit import audits
 from api.batches import batches
@@ -49,6 +49,7 @@ def create_app(settings: ServiceSettings) -> OpenAPI:
     app.json = _InOrder(app)
     app.url_map.strict_slashes = True
     problems.register(app)
+    server_errors.register(app)
     services.install(app, settings)
     # The order counts: who asks, then how often, then what is sent.
     pages.register(app)

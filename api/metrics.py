@@ -13,7 +13,7 @@ from api import contract
 from api.services import Services, services
 from shared.broker import BrokerUnavailableError
 from shared.database import batch_store, counting, job_store, watch
-from shared.jobs import JobStatus, Queue
+from shared.jobs import FINAL, JobStatus, Queue
 
 CONTENT_TYPE: Final = "text/plain; version=1.0.0; charset=utf-8"
 _JOB_QUEUES: Final = (Queue.INTERACTIVE, Queue.BULK)
@@ -30,7 +30,15 @@ _COUNTERS: Final = {
     "lease_expired": ("queue", "Leases that ran out"),
     "republished": ("queue", "Messages that were sent again"),
     "batch_rows": ("outcome", "Rows of batches that got their outcome"),
+    "server_errors": ("status", "Answers of 5xx, probes' not counted"),
     "webhook_tries": ("outcome", "Tries to deliver a webhook"),
+}
+# Told from zero on: a rate that begins with its first event does not see that one.
+_FROM_ZERO: Final[dict[str, tuple[str, ...]]] = {
+    "finished": tuple(status.value for status in FINAL),
+    "lease_expired": tuple(queue.value for queue in _JOB_QUEUES),
+    "republished": tuple(queue.value for queue in _JOB_QUEUES),
+    "server_errors": ("500", "503"),
 }
 
 metrics_calls = contract.group("metrics", "")
@@ -61,10 +69,12 @@ class SqlCollector(Collector):
             jobs = job_store.counts_by_status(connection)
             batches = batch_store.counts_by_status(connection)
             seen = watch.youngest_sign(connection)
+            oldest = job_store.oldest_waiting(connection)
         yield from _counters(totals)
         yield _by_status(jobs)
         yield _batches(batches)
         yield from self._load(jobs)
+        yield _age(oldest)
         age = GaugeMetricFamily("regain_worker_heartbeat_age_seconds", "Age of the youngest sign of any worker")
         age.add_metric([], float("inf") if seen is None else max(0.0, time.time() - seen))
         yield age
@@ -97,10 +107,18 @@ def _counters(totals: dict[tuple[str, str], float]) -> Iterator[Metric]:
     for name in sorted({name for name, _ in totals} | set(_COUNTERS)):
         label, text = _COUNTERS.get(name, ("label", name.replace("_", " ")))
         family = CounterMetricFamily(f"regain_{name}", text, labels=[label])
-        for (counter, value), total in sorted(totals.items()):
-            if counter == name:
-                family.add_metric([value], total)
+        counted = {value: total for (counter, value), total in totals.items() if counter == name}
+        for value, total in sorted((dict.fromkeys(_FROM_ZERO.get(name, ()), 0.0) | counted).items()):
+            family.add_metric([value], total)
         yield family
+
+
+def _age(oldest: dict[str, float]) -> Metric:
+    family = GaugeMetricFamily("regain_queue_age_seconds", "Age of the job that waits longest", labels=["queue"])
+    for queue in _JOB_QUEUES:
+        age = time.time() - oldest[queue.value] if queue.value in oldest else 0.0
+        family.add_metric([queue.value], max(0.0, age))
+    return family
 
 
 def _by_status(jobs: dict[tuple[str, str], int]) -> Metric:

@@ -43,14 +43,15 @@ def read_env(path: Path) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
-def read_compose(path: Path, env: Mapping[str, str]) -> dict[str, Service]:
-    """Every service of the file, with `env` filled in.
+def read_compose(path: Path, env: Mapping[str, str], profile: str | None = None) -> dict[str, Service]:
+    """Every service of the file that starts without being asked for, or with `profile` that profile's; `env` filled in.
 
     Raises:
         ComposeError: a variable that must be set is not.
     """
     document = _filled(yaml.safe_load(path.read_text(encoding="utf-8")), env)
-    return {name: _service(name, part) for name, part in document["services"].items()}
+    profiles = {name: part.get("profiles", [None]) for name, part in document["services"].items()}
+    return {name: _service(name, part) for name, part in document["services"].items() if profile in profiles[name]}
 
 
 def image_command(dockerfile: Path) -> tuple[str, ...]:

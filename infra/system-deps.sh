@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Install what the tests read our files with: Chromium, perl (for exiftool), Node.js readers from npm; and clang.
+# Install what the tests read our files with: Chromium, perl (for exiftool), Node.js readers from npm; clang, wrk and
+# promtool.
 # Safe to run again; needs root or sudo for Debian's packages only.
 set -euo pipefail
 cd "$(dirname "$0")/readers"
@@ -9,6 +10,8 @@ command -v chromium >/dev/null || packages+=(chromium)
 command -v perl >/dev/null || packages+=(perl)
 command -v node >/dev/null || packages+=(nodejs)
 command -v npm >/dev/null || packages+=(npm)
+command -v wrk >/dev/null || packages+=(wrk)           # asks while rates are measured
+command -v promtool >/dev/null || packages+=(prometheus) # checks the alert rules
 command -v clang >/dev/null || packages+=(clang) # tinygrad compiles its kernels with it
 if ((${#packages[@]})); then
   as_root=(env)

@@ -9,6 +9,7 @@ from kombu.exceptions import OperationalError
 
 from shared.jobs import Queue
 from shared.settings import ServiceSettings
+from shared.tracing import message_headers
 
 TASK: Final = "regain.restore"  # sent by name: the API never imports the worker
 DELIVER: Final = "regain.deliver"
@@ -124,7 +125,14 @@ class Publisher:
             raise BrokerUnavailableError("the broker did not answer a moment ago")
         try:
             task_id = argument if task == TASK else None
-            self._app.send_task(task, args=[argument], queue=queue.value, task_id=task_id, expires=expires)
+            self._app.send_task(
+                task,
+                args=[argument],
+                queue=queue.value,
+                task_id=task_id,
+                expires=expires,
+                headers=message_headers(),
+            )
         except (OperationalError, redis.RedisError, OSError) as error:
             self._not_before = time.monotonic() + COOL_DOWN
             raise BrokerUnavailableError(f"the broker does not answer ({error})") from error

@@ -97,7 +97,13 @@ class ServiceSettings(Settings):
     retention_hours: float = Field(default=24 * 7, gt=0, description="how long finished jobs' objects are kept")
     link_minutes: float = Field(default=60, gt=0, description="how long a result's link works")
     upload_minutes: float = Field(default=60, gt=0, description="how long a direct upload may take")
+    api_processes: int = Field(default=2, ge=1, le=64, description="of the API that `regain up` starts")
     rate_limit: str = Field(default="600/minute", description="requests of one key; polls are not counted")
+    otel_endpoint: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+        description="an OpenTelemetry collector; no traces are made if unset",
+    )
     max_memory_mb: int = Field(default=1500, ge=200, description="a worker above this is replaced after its job")
 
     batch_window: int = Field(

@@ -166,7 +166,8 @@ class Submitter:
             return
         with suppress(BrokerUnavailableError, DatabaseUnavailableError):
             self._publisher.publish(job.id, job.queue)
-            with self._database.begin() as connection:
+            # Undone by a power cut, it would be published twice, which a claim forgives.
+            with self._database.begin(lasting=False) as connection:
                 job_store.mark_published(connection, [job.id], time.time())
 
     def _insert(self, connection: Connection, draft: Draft) -> Submitted | None:

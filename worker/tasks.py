@@ -9,6 +9,7 @@ from shared.broker import TASK, make_celery
 from shared.database import watch
 from shared.logs import set_up_logs
 from shared.settings import load_service_settings
+from shared.tracing import trace_tasks
 from worker.context import Context, make_context
 from worker.job import run_job
 
@@ -36,6 +37,7 @@ def _name_queues(instance: Any, **_: object) -> None:
 def _after_fork(**_: object) -> None:
     # The session is made here, in the child: one that is inherited ends the process when it is destroyed.
     _process().warm_up()
+    trace_tasks(settings)
 
 
 @signals.setup_logging.connect  # type: ignore[untyped-decorator]

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, RootTransaction, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 
@@ -38,17 +38,24 @@ class Database:
         return self._engine
 
     @contextmanager
-    def begin(self, lock: str | None = None, *, also: Collection[str] = ()) -> Iterator[Connection]:
+    def begin(
+        self, lock: str | None = None, *, also: Collection[str] = (), lasting: bool = True
+    ) -> Iterator[Connection]:
         """A transaction that writes; committed at the end, rolled back by any exception.
 
         `lock` names something outside the database (an object's key) that no other transaction with the same
         name may touch meanwhile; `also` names more of them. SQLite has one writer at a time anyway.
 
+        Not `lasting`: the commit does not wait for the disk, and a power cut may undo it, whole. For what would
+        only be done twice then.
+
         Raises:
             DatabaseUnavailableError: no connection, or the lock was not to be had in time.
         """
-        with self._turn, self._faults(), self.engine.begin() as connection:
+        with self._turn, self._faults(), self.engine.connect() as connection, _begun(connection, lasting):
             if not self.is_sqlite:
+                if not lasting:
+                    connection.exec_driver_sql("set local synchronous_commit = off")
                 # In one order for everybody, or two transactions could wait for each other.
                 for number in sorted({_lock_number(name) for name in (lock, *also) if name is not None}):
                     connection.execute(text("select pg_advisory_xact_lock(:number)"), {"number": number})
@@ -87,6 +94,12 @@ class Database:
             raise
 
 
+def _begun(connection: Connection, lasting: bool) -> RootTransaction:
+    if not lasting:
+        connection.execution_options(regain_lasting=False)
+    return connection.begin()
+
+
 def _lock_number(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
 
@@ -112,7 +125,15 @@ def _sqlite(url: Any) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        reads = connection.get_execution_options().get("regain_reads", False)
-        connection.exec_driver_sql("begin" if reads else "begin immediate")
+        options = connection.get_execution_options()
+        if options.get("regain_reads", False):
+            connection.exec_driver_sql("begin")
+            return
+        # Between transactions alone can it be changed; `info` is the pooled connection's own.
+        level = "full" if options.get("regain_lasting", True) else "normal"
+        if connection.info.get("synchronous", "full") != level:
+            connection.exec_driver_sql(f"pragma synchronous = {level}")
+            connection.info["synchronous"] = level
+        connection.exec_driver_sql("begin immediate")
 
     return engine

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from shared.database import webhook_store
+from shared.database import job_statements, webhook_store
 from shared.database.counting import count
 from shared.database.tables import jobs, outbox
 from shared.events import EventType
@@ -41,10 +41,8 @@ def add(connection: Connection, job: Job, fingerprint: str | None) -> bool:
     Returns False where a live job with the same fingerprint exists; the caller then reads that one.
     """
     row = asdict(job)
-    try:
-        with connection.begin_nested():
-            connection.execute(insert(jobs).values(**row, fingerprint=fingerprint))
-    except IntegrityError:
+    statement = job_statements.ADD[connection.dialect.name]
+    if connection.execute(statement, {**row, "fingerprint": fingerprint}).rowcount == 0:
         return False
     if not job.is_final:
         announce(connection, job.id, job.queue, due=job.created)
@@ -55,37 +53,21 @@ def add(connection: Connection, job: Job, fingerprint: str | None) -> bool:
 
 def get(connection: Connection, job_id: str, tenant: str | None = None) -> Job | None:
     """A job by id; None where there is none, or it is another tenant's."""
-    query = select(jobs).where(jobs.c.id == job_id)
-    if tenant is not None:
-        query = query.where(jobs.c.tenant == tenant)
-    row = connection.execute(query).one_or_none()
+    statement = job_statements.GET if tenant is None else job_statements.GET_OF_TENANT
+    row = connection.execute(statement, {"id": job_id, "tenant": tenant}).one_or_none()
     return None if row is None else job_of(row)
 
 
 def find_live(connection: Connection, tenant: str, fingerprint: str) -> Job | None:
     """The queued, running or succeeded job of this very submission."""
-    query = select(jobs).where(
-        jobs.c.tenant == tenant,
-        jobs.c.fingerprint == fingerprint,
-        jobs.c.status.in_([JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.SUCCEEDED]),
-    )
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(job_statements.LIVE, {"tenant": tenant, "fingerprint": fingerprint}).one_or_none()
     return None if row is None else job_of(row)
 
 
 def find_result(connection: Connection, result_key: str, tenant: str) -> Job | None:
     """A succeeded job of the tenant whose stored result is just what is wanted."""
-    query = (
-        select(jobs)
-        .where(
-            jobs.c.result_key == result_key,
-            jobs.c.tenant == tenant,
-            jobs.c.status == JobStatus.SUCCEEDED,
-            jobs.c.fingerprint.is_not(None),
-        )
-        .limit(1)
-    )
-    row = connection.execute(query).one_or_none()
+    wanted = {"result_key": result_key, "tenant": tenant}
+    row = connection.execute(job_statements.WITH_RESULT, wanted).one_or_none()
     return None if row is None else job_of(row)
 
 
@@ -275,13 +257,14 @@ def uses_of(connection: Connection, key: str, besides: str) -> int:
 
 def announce(connection: Connection, job_id: str, queue: Queue, due: float) -> None:
     """Leave the message that a job waits, to be published once this transaction is committed."""
-    connection.execute(insert(outbox).values(job=job_id, queue=queue, due=due))
+    connection.execute(job_statements.ANNOUNCE, {"job": job_id, "queue": queue, "due": due})
 
 
 def mark_published(connection: Connection, job_ids: Sequence[str], now: float) -> None:
     """The broker has taken these jobs' messages."""
-    connection.execute(delete(outbox).where(outbox.c.job.in_(job_ids)))
-    connection.execute(update(jobs).where(jobs.c.id.in_(job_ids)).values(published=now))
+    if job_ids:
+        connection.execute(job_statements.UNANNOUNCE, [{"id_": job_id} for job_id in job_ids])
+        connection.execute(job_statements.PUBLISHED, [{"id_": job_id, "now": now} for job_id in job_ids])
 
 
 def due_messages(connection: Connection, now: float, limit: int) -> list[tuple[str, Queue]]:
@@ -337,6 +320,12 @@ def counts_by_status(connection: Connection) -> dict[tuple[str, str], int]:
     """(status, queue) -> number of jobs, for metrics."""
     query = select(jobs.c.status, jobs.c.queue, func.count()).group_by(jobs.c.status, jobs.c.queue)
     return {(status, queue): number for status, queue, number in connection.execute(query)}
+
+
+def oldest_waiting(connection: Connection) -> dict[str, float]:
+    """Queue -> when the job that waits longest was submitted, for metrics."""
+    query = select(jobs.c.queue, func.min(jobs.c.created).label("oldest")).where(jobs.c.status == JobStatus.QUEUED)
+    return {row.queue: float(row.oldest) for row in connection.execute(query.group_by(jobs.c.queue))}
 
 
 def submitted_since(connection: Connection, tenant: str, since: float) -> int:

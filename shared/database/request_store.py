@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from shared.database.tables import idempotency, uploads
 
 KEPT: Final = 24 * 3600.0  # seconds that an Idempotency-Key is remembered
 ABANDONED: Final = 120.0  # seconds after which a reservation whose request died may be taken over
+_UPLOAD: Final = select(uploads).where(uploads.c.id == bindparam("id"), uploads.c.tenant == bindparam("tenant"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,7 @@ def add_upload(connection: Connection, upload: Upload) -> None:
 
 def get_upload(connection: Connection, upload_id: str, tenant: str) -> Upload | None:
     """A tenant's upload."""
-    query = select(uploads).where(uploads.c.id == upload_id, uploads.c.tenant == tenant)
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_UPLOAD, {"id": upload_id, "tenant": tenant}).one_or_none()
     return None if row is None else Upload(row.id, row.tenant, row.key, row.name, row.expires)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
 from shared.database import delivery_store
 from shared.database.tables import events, webhook_deliveries, webhook_endpoints
@@ -18,6 +18,10 @@ from shared.signing import new_secret
 
 MAX_ENDPOINTS: Final = 20  # of one tenant: each one is a row for every event
 OVERLAP: Final = 24 * 3600.0  # seconds that a secret still signs after it was replaced
+# Asked at every change of every job, so made once.
+_STANDING: Final = select(webhook_endpoints.c.id, webhook_endpoints.c.events).where(
+    webhook_endpoints.c.tenant == bindparam("tenant"), webhook_endpoints.c.disabled.is_(None)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +63,8 @@ def tell(  # noqa: PLR0913  (what an event is)
 
     `make` gives the event's data and is not called in vain; `webhook` = {url, events, secret} of the job or batch.
     """
-    query = select(webhook_endpoints.c.id, webhook_endpoints.c.events).where(
-        webhook_endpoints.c.tenant == tenant, webhook_endpoints.c.disabled.is_(None)
-    )
-    receivers = [row.id for row in connection.execute(query) if not row.events or kind in row.events]
+    standing = connection.execute(_STANDING, {"tenant": tenant})
+    receivers = [row.id for row in standing if not row.events or kind in row.events]
     own = webhook if webhook is not None and kind in (webhook.get("events") or DEFAULT) else None
     if not receivers and own is None:
         return None

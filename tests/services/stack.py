@@ -120,7 +120,7 @@ class Stack:
     def start_api(self, *, die: str | None = None, port: int | None = None) -> str:
         """The API as `regain up` starts it; where it answers. `die`: see `tests.services.faulty_api`."""
         port = port or free_port()
-        arguments = gunicorn(port)[1:]
+        arguments = gunicorn(port, self.settings.api_processes)[1:]
         if die is not None:
             arguments[0] = "tests.services.faulty_api:app"
         url = f"http://127.0.0.1:{port}"
@@ -136,11 +136,16 @@ class Stack:
 
     def submit(self, *behaviours: str) -> list[str]:
         """One job a behaviour: `plain`, `slow`, `poison`."""
+        return self.submit_photos(
+            [marked(photo(), f"{behaviour} {number} {time.time()}") for number, behaviour in enumerate(behaviours)]
+        )
+
+    def submit_photos(self, photos: Sequence[bytes]) -> list[str]:
+        """One job a photo, all of them stored before the first is published."""
         jobs = []
-        for number, behaviour in enumerate(behaviours):
-            data = marked(photo(), f"{behaviour} {number} {time.time()}")
+        for data in photos:
             key = f"uploads/{hashlib.sha256(data).hexdigest()}"
-            self.store.put(key, io.BytesIO(data), "image/jpeg", 1 << 20)
+            self.store.put(key, io.BytesIO(data), "image/jpeg", 1 << 26)
             job = new_job(key)
             with self.database.begin() as connection:
                 assert job_store.add(connection, job, fingerprint=job.id)

@@ -41,7 +41,7 @@ def test_env_example_is_what_the_compose_file_reads(env: dict[str, str]) -> None
     used = set(re.findall(r"(?<!\$)\$\{(\w+)", COMPOSE.read_text()))
     assert used == set(env)
     secrets = [env[name] for name, value in read_env(ROOT / ".env.example").items() if not value]
-    assert len(secrets) == len(set(secrets)) == 5
+    assert len(secrets) == len(set(secrets)) == 6
     assert all(re.fullmatch("[0-9a-f]{48}", secret) for secret in secrets)
 
 

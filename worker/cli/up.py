@@ -83,21 +83,23 @@ def _start(supervisor: Supervisor, settings: ServiceSettings, port: int, workers
     supervisor.add(Child("webhooks", command, environment))
     supervisor.add(Child("control", [*python, "worker.cli.main", "worker", "--control"], environment))
     supervisor.add(
-        Child("api", [*python, *gunicorn(port)], environment), lambda: _answers(settings.public_url), seconds=60
+        Child("api", [*python, *gunicorn(port, settings.api_processes)], environment),
+        lambda: _answers(settings.public_url),
+        seconds=60,
     )
     out.print(f"Regain is up: {settings.public_url}  (docs: {settings.public_url}/docs)")
     out.print(f"API key: {key}  (also in {settings.data_dir / KEY_FILE})")
     out.print("Ctrl-C stops it.")
 
 
-def gunicorn(port: int, bind: str = LOOPBACK) -> list[str]:
+def gunicorn(port: int, processes: int) -> list[str]:
     """The API's command line behind `python -m`."""
     return [
         "gunicorn",
         "api.wsgi:app",
-        f"--bind={bind}:{port}",
+        f"--bind={LOOPBACK}:{port}",
         "--worker-class=gthread",
-        "--workers=1",
+        f"--workers={processes}",
         f"--threads={API_THREADS}",
         "--graceful-timeout=5",
         "--timeout=120",

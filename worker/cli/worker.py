@@ -49,6 +49,7 @@ def worker(
     else:
         from worker.tasks import app  # noqa: PLC0415
 
+        app.conf.worker_pool = "worker.pool:Prefork"  # what `prefork` then stands for
         _serve(app, queues, "prefork", concurrency or 1)
 
 
