@@ -16,11 +16,11 @@ from shared.backfill.manifest import Form, form_of
 from shared.backfill.rows import BackfillError
 from shared.batches import BatchStatus
 from shared.files import whole_file
-from shared.jobs import JobStatus
+from shared.jobs import JobStatus, Queue
 from shared.remote_batch import BatchPage, RemoteBatch, parse_batch, parse_batch_page
 from shared.remote_job import Page, RemoteJob, parse_job, parse_page, value_of
 from shared.settings import ClientSettings
-from shared.transport import Call, ClientError, Transport
+from shared.transport import ATTEMPTS, Call, ClientError, Transport
 
 LONGEST_POLL: Final = 60  # seconds that the service holds one request
 POLL_PAUSE: Final = 0.25  # seconds at least between two polls, should the service not hold them
@@ -35,20 +35,24 @@ __all__ = ["BatchPage", "Client", "ClientError", "Page", "RemoteBatch", "RemoteJ
 class Client:
     """One service, one key. Every method raises ClientError where the service refuses or does not answer."""
 
-    def __init__(self, url: str, api_key: str, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._transport = Transport(url, api_key, sleep)
+    def __init__(
+        self, url: str, api_key: str, sleep: Callable[[float], None] = time.sleep, attempts: int = ATTEMPTS
+    ) -> None:
+        self._transport = Transport(url, api_key, sleep, attempts)
         self._sleep = sleep
 
     @classmethod
-    def of(cls, settings: ClientSettings) -> Self:
-        """The client that the environment describes.
+    def of(
+        cls, settings: ClientSettings, sleep: Callable[[float], None] = time.sleep, attempts: int = ATTEMPTS
+    ) -> Self:
+        """The client that the environment describes; `attempts` of each call before it fails.
 
         Raises:
             ClientError: `no_key` or `bad_url`.
         """
         if settings.api_key is None:
             raise ClientError("no_key", 0, "no API key: set REGAIN_API_KEY to what `regain keys create` showed")
-        return cls(settings.url, settings.api_key.get_secret_value())
+        return cls(settings.url, settings.api_key.get_secret_value(), sleep, attempts)
 
     def __enter__(self) -> Self:
         return self
@@ -66,6 +70,7 @@ class Client:
         options: Mapping[str, Any] | None = None,
         model: str | None = None,
         metadata: Mapping[str, Any] | None = None,
+        queue: Queue | None = None,
         idempotency_key: str | None = None,
         wait: int = 0,
     ) -> RemoteJob:
@@ -77,6 +82,8 @@ class Client:
         form = {name: json.dumps(value) for name, value in (("options", options), ("metadata", metadata)) if value}
         if model is not None:
             form["model"] = model
+        if queue is not None:
+            form["queue"] = queue.value
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         if wait:
             headers["Prefer"] = f"wait={min(wait, LONGEST_POLL)}"

@@ -33,13 +33,14 @@ class ClientError(Exception):
     """The service refused, or did not answer.
 
     `code` is stable: the service's own, or `unreachable`, `bad_answer`, `bad_url`, `no_key`, `timeout`, `file`;
-    `status` is the HTTP status, 0 where there was no answer.
+    `status` is the HTTP status, 0 where there was no answer; `retry_after` the seconds that the service asked for.
     """
 
-    def __init__(self, code: str, status: int, message: str) -> None:
+    def __init__(self, code: str, status: int, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.status = status
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,9 @@ class _Bearer(AuthBase):
 class Transport:
     """A session with one service. Not for several threads at once."""
 
-    def __init__(self, url: str, key: str, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, url: str, key: str, sleep: Callable[[float], None] = time.sleep, attempts: int = ATTEMPTS
+    ) -> None:
         """Nothing is sent yet.
 
         Raises:
@@ -108,6 +111,7 @@ class Transport:
         self._session = requests.Session()
         self._session.auth = _Bearer(key)
         self._sleep = sleep
+        self._attempts = attempts
 
     def close(self) -> None:
         """Close every connection."""
@@ -129,12 +133,13 @@ class Transport:
         Raises:
             ClientError: the service refused or did not answer.
         """
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, self._attempts + 1):
             try:
                 with self._send(call) as response:
                     if response.status_code < 300:
                         return read(response)
-                    error, pause = _refusal(response), _pause_asked(response)
+                    error = _refusal(response)
+                    pause = error.retry_after
                     again = _may_help(response, call.repeatable)
             except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as fault:
                 error, pause = self._unreachable(fault), None
@@ -143,7 +148,7 @@ class Transport:
                 raise self._unreachable(fault) from fault
             if pause is None:
                 pause = BACKOFF * 2 ** (attempt - 1) * random.uniform(0.5, 1.0)  # noqa: S311  (no secret)
-            if not again or attempt == ATTEMPTS or pause > LONGEST_PAUSE:
+            if not again or attempt == self._attempts or pause > LONGEST_PAUSE:
                 raise error
             self._sleep(pause)
         raise AssertionError("the loop returns or raises")
@@ -224,15 +229,15 @@ def _never_sent(fault: Exception) -> bool:
 
 
 def _refusal(response: requests.Response) -> ClientError:
-    status = response.status_code
+    status, pause = response.status_code, _pause_asked(response)
     try:
         problem = response.json()
-        return ClientError(str(problem["code"]), status, str(problem.get("detail") or problem["title"]))
+        return ClientError(str(problem["code"]), status, str(problem.get("detail") or problem["title"]), pause)
     except (requests.exceptions.JSONDecodeError, KeyError, TypeError, AttributeError):
         text = f"the service answered {status} {response.reason or ''}".rstrip()
         if response.is_redirect:
             text += f"; it lives at {response.headers.get('Location', 'another address')}: set REGAIN_URL to that"
-        return ClientError(f"http_{status}", status, text)
+        return ClientError(f"http_{status}", status, text, pause)
 
 
 def _pause_asked(response: requests.Response) -> float | None:

@@ -18,6 +18,7 @@ COLUMNS: Final = (
     "duplicate_of",
     "confidence",
     "seconds",
+    "job",
     "error_message",
 )
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")

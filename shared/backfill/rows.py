@@ -64,13 +64,14 @@ class RowReport:
     confidence: float | None = None  # 0..1 of a guided restoration
     seconds: float | None = None  # of work, without waiting
     metadata: Mapping[str, Any] | None = None  # the row's own, given back as it came
+    job: str | None = None  # where a service did it: the job's id there
 
     def to_json(self) -> dict[str, Any]:
         """As the report's line says it."""
         return asdict(self) | {"outcome": self.outcome.value}
 
 
-def failed(row: Row | BadRow, code: str, message: str) -> RowReport:
+def failed(row: Row | BadRow, code: str, message: str, job: str | None = None) -> RowReport:
     """The report of a row that was not restored."""
     if isinstance(row, BadRow):
         return RowReport(line=row.line, source="", outcome=Outcome.FAILED, error_code=code, error_message=message)
@@ -82,4 +83,5 @@ def failed(row: Row | BadRow, code: str, message: str) -> RowReport:
         outcome=Outcome.FAILED,
         error_code=code,
         error_message=message,
+        job=job,
     )

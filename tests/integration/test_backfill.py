@@ -204,7 +204,6 @@ def test_an_original_gives_its_map_back(tmp_path: Path) -> None:
         (("pyproject.toml", "--local"), "rename it"),
         ((".", "--local", "--jobs", "0"), "--jobs"),
         ((".", "--local", "--originals", "none"), "no such folder"),
-        ((".",), "add --local"),
     ],
 )
 def test_a_command_that_cannot_begin(

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.load.backfill import Flat
-from worker.backfill import pool
+from worker.backfill import processes
 
 
 def make_flat(*_: Any) -> Flat:
@@ -12,7 +12,7 @@ def make_flat(*_: Any) -> Flat:
 
 
 # Spawned processes import the main module anew, so this holds in each of them.
-vars(pool)["make_predictor"] = make_flat
+vars(processes)["make_predictor"] = make_flat
 
 if __name__ == "__main__":
     from worker.cli.main import run

@@ -117,9 +117,9 @@ class Stack:
         """A control loop."""
         return self.start("worker", "--control")
 
-    def start_api(self, *, die: str | None = None) -> str:
+    def start_api(self, *, die: str | None = None, port: int | None = None) -> str:
         """The API as `regain up` starts it; where it answers. `die`: see `tests.services.faulty_api`."""
-        port = free_port()
+        port = port or free_port()
         arguments = gunicorn(port, self.settings.api_processes)[1:]
         if die is not None:
             arguments[0] = "tests.services.faulty_api:app"

@@ -1,1 +1,1 @@
-"""A backfill on this machine alone: a pool of processes over local files."""
+"""A backfill of local files: by processes of this machine, or through a service."""

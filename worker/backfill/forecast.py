@@ -4,19 +4,17 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from shared.backfill.rows import BadRow, Outcome, Row, RowReport
 from shared.errors import RestoreError
-from shared.ultrahdr import UltraHdrError, parse
 from worker import pipeline
+from worker.backfill.looking import is_hdr
 from worker.backfill.plan import Done, Plan
 from worker.backfill.pool import Task
 from worker.predictors import Predictor
 
 SAMPLES: Final = 3  # photos that are restored in memory to measure
-JPEG: Final = b"\xff\xd8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +27,8 @@ class Forecast:
     seconds_each: float | None
 
 
-def forecast(rows: Iterable[Row | BadRow], plan: Plan, predictor: Predictor) -> Forecast:
-    """Go through every row and restore the first few in memory."""
+def forecast(rows: Iterable[Row | BadRow], plan: Plan, predictor: Predictor | None) -> Forecast:
+    """Go through every row and restore the first few in memory, where there is a predictor."""
     others: Counter[Outcome] = Counter()
     failures: list[RowReport] = []
     spent: list[float] = []
@@ -38,12 +36,12 @@ def forecast(rows: Iterable[Row | BadRow], plan: Plan, predictor: Predictor) -> 
     for row in rows:
         decided = plan.decide(row)
         if isinstance(decided, Task):
-            if not decided.options.replace and _is_hdr(decided.source):
+            if not decided.options.replace and is_hdr(decided.source):
                 others[Outcome.UNCHANGED] += 1
                 continue
             number += 1
-            if len(spent) < SAMPLES and (seconds := _measure(decided, predictor)) is not None:
-                spent.append(seconds)
+            if predictor is not None and len(spent) < SAMPLES:
+                spent += _measure(decided, predictor)
             continue
         outcome = decided.report.outcome if isinstance(decided, Done) else decided.outcome
         others[outcome] += 1
@@ -52,18 +50,11 @@ def forecast(rows: Iterable[Row | BadRow], plan: Plan, predictor: Predictor) -> 
     return Forecast(number, others, tuple(failures), sum(spent) / len(spent) if spent else None)
 
 
-def _is_hdr(path: Path) -> bool:
-    data = path.read_bytes()
-    try:
-        return data.startswith(JPEG) and bool(parse(data).is_hdr)
-    except UltraHdrError:
-        return False
-
-
-def _measure(task: Task, predictor: Predictor) -> float | None:
+def _measure(task: Task, predictor: Predictor) -> list[float]:
+    """The seconds of one photo, if it can be restored."""
     begun = time.perf_counter()
     try:
         pipeline.restore(task.source.read_bytes(), predictor, task.options)
     except RestoreError:
-        return None
-    return time.perf_counter() - begun
+        return []
+    return [time.perf_counter() - begun]

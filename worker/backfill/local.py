@@ -24,6 +24,7 @@ def run(  # noqa: PLR0913, PLR0917  (a run is made of these)
 
     Raises:
         KeyboardInterrupt: stopped by Ctrl-C; what had begun is finished and written down.
+        ClientError: a service refuses the run as a whole, or is away for too long; the same holds.
     """
     tally.begin(time.monotonic())
     keys: list[str] = []
@@ -34,6 +35,8 @@ def run(  # noqa: PLR0913, PLR0917  (a run is made of these)
                 tell(tally)
                 while pool.is_full:
                     _collect(pool, journal, tally, tell)
+            while not pool.is_idle:
+                _collect(pool, journal, tally, tell)
         except BaseException:
             pool.close()
             raise

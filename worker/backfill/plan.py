@@ -87,9 +87,9 @@ class Plan:
         return self._by_content(Task(row, source, output, said, original, options, key, stamp, content))
 
     def _kept(self, row: Row, key: str, stamp: str, output: Path) -> Kept | None:
-        """An outcome that still holds: same source, and the output is there. Failures are tried again."""
+        """An outcome that still holds: same source, and the output is there. Failed or canceled is tried again."""
         entry = None if self.journal is None else self.journal.entries.get(key)
-        if entry is None or entry.stamp != stamp or entry.outcome is Outcome.FAILED:
+        if entry is None or entry.stamp != stamp or entry.outcome in (Outcome.FAILED, Outcome.CANCELED):
             return None
         if entry.outcome in (Outcome.RESTORED, Outcome.SKIPPED_DONE) and not output.exists():
             return None

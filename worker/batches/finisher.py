@@ -141,4 +141,5 @@ def _report_of(row: BatchRow) -> RowReport:
         confidence=row.confidence,
         seconds=row.seconds,
         metadata=row.metadata,
+        job=row.job,
     )

@@ -6,6 +6,7 @@ from shared.client import ClientError
 from shared.registry import ModelError
 from worker.cli.audit import audit
 from worker.cli.backfill import backfill
+from worker.cli.batches import batches
 from worker.cli.compare import compare
 from worker.cli.console import CliError, err, fail
 from worker.cli.extract import extract
@@ -38,6 +39,7 @@ app.command()(migrate)
 for command in (submit, status, result, cancel, jobs):
     app.command(rich_help_panel="A service at REGAIN_URL")(command)
 app.add_typer(model, name="model")
+app.add_typer(batches, name="batches")
 app.add_typer(webhooks, name="webhooks")
 app.add_typer(keys, name="keys")
 

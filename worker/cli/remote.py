@@ -92,7 +92,7 @@ def jobs(
         table.add_column(column)
     for job in found:
         table.add_row(
-            job.id, _coloured(job), f"{job.percent}%", str(job.attempt), escape(job.model), _clock(job.created)
+            job.id, _coloured(job), f"{job.percent}%", str(job.attempt), escape(job.model), clock(job.created)
         )
     out.print(table)
 
@@ -125,5 +125,6 @@ def _coloured(job: RemoteJob) -> str:
     return f"[{colour}]{job.status}[/]"
 
 
-def _clock(seconds: float | None) -> str:
+def clock(seconds: float | None) -> str:
+    """A time as tables show it; empty where there is none."""
     return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
