@@ -57,6 +57,7 @@ def _result(job: Job) -> dict[str, Any] | None:
     return {
         "outcome": str(found.get("outcome", "")),
         "size": int(found.get("size", 0)),
+        "megapixels": found.get("megapixels"),
         "metadata": found.get("metadata"),
         "audit": list(found.get("audit") or ()),
         "notes": list(found.get("notes") or ()),

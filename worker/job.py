@@ -14,7 +14,7 @@ from shared.database import DatabaseUnavailableError, job_store, watch
 from shared.database.counting import count
 from shared.errors import RestoreError
 from shared.jobs import Job, Stage, mask_key_of
-from shared.object_store import ObjectNotFound, ObjectStore, StoreError
+from shared.object_store import ObjectNotFound, ObjectStore, StoreError, StoreUnavailable
 from shared.options import Options
 from shared.registry import ModelError
 from worker import pipeline
@@ -102,7 +102,10 @@ def _work(job: Job, context: Context, lease: Lease) -> None:
             context.store.put(mask_key_of(job.result_key), io.BytesIO(result.mask), "image/png", RESULT_LIMIT)
         context.store.put(job.result_key, io.BytesIO(result.data), "image/jpeg", RESULT_LIMIT)
     timings["cpu"] = round(time.process_time() - cpu, 4)
-    _commit(job, context, summary(result), timings)
+    try:
+        _commit(job, context, summary(result), timings)
+    except ObjectNotFound as error:
+        raise StoreUnavailable("the result was removed in the moment in which it was stored") from error
 
 
 def _commit(

@@ -46,7 +46,8 @@ class Lease:
         if self._lost:
             raise LeaseLostError
         try:
-            with self._context.database.begin() as connection:
+            # A power cut that undoes it ends the work too.
+            with self._context.database.begin(lasting=False) as connection:
                 held = job_store.report_stage(connection, self._job, stage, time.time(), self._seconds)
         except DatabaseUnavailableError as error:
             # Progress is not worth failing for; the last compare-and-set decides.
@@ -58,7 +59,7 @@ class Lease:
     def _keep(self) -> None:
         while not self._ended.wait(self._seconds / RENEWALS):
             try:
-                with self._context.database.begin() as connection:
+                with self._context.database.begin(lasting=False) as connection:
                     now = time.time()
                     if not job_store.renew(connection, self._job, self._seconds, now):
                         self._lost = True
