@@ -100,7 +100,7 @@ def cases(weights: Path, *, reference: bool) -> dict[str, tuple[str, dict[str, A
                 "reference",
                 {"photo": photo, "layout": layout, "weights": weights / "weights.pt"},
             )
-        found[f"{FULL} onnxruntime {size:g}"] = ("job", {"photo": photo, "model": FULL, "repeat": 1})
+        found[f"{FULL} onnxruntime {size:g}"] = ("job", {"photo": photo, "model": FULL, "repeat": 0})
     return found
 
 
