@@ -56,7 +56,7 @@ def test_the_age_of_the_queue_and_our_faults_are_told(small_api: Api) -> None:
     text = small_api.get("/metrics").text
     assert 'regain_server_errors_total{status="503"} 1.0' in text
     assert re.search(r'regain_queue_age_seconds\{queue="interactive"\} [0-9.e-]+', text)
-    assert 'regain_queue_age_seconds{queue="interactive"} 0.0' not in text
+    assert 'regain_queue_age_seconds{queue="interactive"} 0.0\n' not in text
     assert 'regain_queue_age_seconds{queue="bulk"} 0.0' in text
 
 
