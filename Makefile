@@ -21,8 +21,8 @@ demo: .venv/.ready ## Start the service, run a photo through it (PHOTO=…, or o
 up: .venv/.ready ## Start the service on this machine (PORT=8000); Ctrl-C stops it
 	$(BIN)/regain up --port $(or $(PORT),8000)
 
-test: .venv/.ready ## Run every test; what needs an absent reader is skipped and listed
-	$(BIN)/python -m pytest
+test: .venv/.ready ## Run the tests; what needs an absent reader is skipped and listed
+	$(BIN)/python -m pytest -m "not long"
 
 ##@ Set up
 
@@ -54,6 +54,9 @@ lint: .venv/.ready ## Style, and who may import whom
 
 type: .venv/.ready ## Types, strictly
 	$(BIN)/mypy
+
+test-long: .venv/.ready ## Run what `make test` leaves out to end within half an hour
+	$(BIN)/python -m pytest -m long
 
 fuzz: .venv/.ready ## Feed 20,000 mutated files to the codec
 	$(BIN)/python -m tests.fuzz.mutate --count 20000 --seed 1
@@ -97,4 +100,4 @@ verify-model: .venv/.ready ## Prove ONNX Runtime, its tiles and tinygrad against
 scenes: .venv/.ready ## What the map does with skies, lamps, windows and white paper
 	$(BIN)/python -m models.scenes
 
-.PHONY: help bench demo up test setup system-deps lock lint type fuzz load image-size evaluate evaluate-guided verify-model scenes contract backfill-load screenshots lighthouse
+.PHONY: help bench demo up test test-long setup system-deps lock lint type fuzz load image-size evaluate evaluate-guided verify-model scenes contract backfill-load screenshots lighthouse

@@ -164,6 +164,7 @@ def test_a_manifest_of_this_machine_whose_photos_lie_in_a_bucket(cloud: Cloud) -
     assert Counter(row["outcome"] for row in cloud.report()) == {"restored": 3, "failed": 1}
 
 
+@pytest.mark.long
 def test_a_long_manifest_is_uploaded(cloud: Cloud) -> None:
     cloud.put("in/one.jpg", photo())
     cloud.stack.start_worker()
@@ -175,6 +176,7 @@ def test_a_long_manifest_is_uploaded(cloud: Cloud) -> None:
 
 
 @pytest.mark.usefixtures("photos")
+@pytest.mark.long
 def test_paused_resumed_and_called_off(cloud: Cloud) -> None:
     process = cloud.command.start("backfill", f"s3://{BUCKET}/in/")
     wait_for(lambda: [batch["status"] for batch in cloud.batches()] == ["running"], 30)

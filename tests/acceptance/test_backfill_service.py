@@ -121,6 +121,7 @@ def test_killed_and_resumed_and_equal_to_local(stack: Stack, client: Command, ph
     each_once(stack)
 
 
+@pytest.mark.long
 def test_interrupted(stack: Stack, client: Command, photos: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     arguments = (photos, "-o", output, "--exclude", "broken.jpg", "--window", "3")
@@ -135,6 +136,7 @@ def test_interrupted(stack: Stack, client: Command, photos: Path, tmp_path: Path
     each_once(stack)
 
 
+@pytest.mark.long
 def test_the_api_is_away_for_a_while(stack: Stack, photos: Path, tmp_path: Path) -> None:
     output, port = tmp_path / "out", free_port()
     client = Command(stack.start_api(port=port), stack.api_key(), tmp_path)
@@ -151,6 +153,7 @@ def test_the_api_is_away_for_a_while(stack: Stack, photos: Path, tmp_path: Path)
     each_once(stack)
 
 
+@pytest.mark.long
 def test_rate_limits_are_honoured(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "stack").mkdir()
     with Stack(tmp_path / "stack", {"REGAIN_RATE_LIMIT": "3/second"}) as stack:
@@ -163,6 +166,7 @@ def test_rate_limits_are_honoured(photos: Path, tmp_path: Path) -> None:
         each_once(stack)
 
 
+@pytest.mark.long
 def test_a_job_that_is_called_off_is_tried_again(idle: tuple[Stack, Command], photos: Path, tmp_path: Path) -> None:
     (stack, client), output = idle, tmp_path / "out"
     arguments = (photos, "-o", output, "--include", "02.jpg", "--include", "04.jpg")

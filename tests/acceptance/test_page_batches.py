@@ -134,6 +134,7 @@ def test_a_manifest_that_is_none_is_refused_in_words(page: Page) -> None:
     expect(card).to_contain_text("source")
 
 
+@pytest.mark.long
 def test_a_long_manifest_is_uploaded(page: Page, photos: str) -> None:
     sources = [f"{photos}/none-{'x' * 200}-{n}.jpg" for n in range(3000)]
     with page.expect_response(lambda answer: answer.url.endswith("/v1/uploads")) as waited:
