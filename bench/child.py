@@ -1,11 +1,10 @@
 """One measurement in a process of its own: `python -m bench.child KIND …` prints one JSON object.
 
-CPU time is the process's own, peak memory the kernel's `ru_maxrss`; everything runs on one thread unless said.
+CPU time is the process's own, peak memory the kernel's `VmHWM`; everything runs on one thread unless said.
 """
 
 import argparse
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -23,8 +22,8 @@ CONV: Final = (64, 256)  # channels, and pixels a side, of the convolution that 
 
 
 def peak_mb() -> float:
-    """The process's largest memory so far, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """The process's largest memory so far, in MiB; `ru_maxrss` would begin with its parent's."""
+    return _status_mb("VmHWM")
 
 
 def cpu(work: Callable[[], Any]) -> float:
@@ -196,15 +195,15 @@ def endurance(photo: Path, model: str, models: Path, count: int) -> dict[str, An
     for done in range(1, count + 1):
         pipeline.restore(data, predictor, Options(replace=True))
         if done == min(50, count):
-            early = _resident_mb()
-    return {"photos": count, "early_mb": early, "late_mb": _resident_mb(), "peak_mb": peak_mb()}
+            early = _status_mb("VmRSS")
+    return {"photos": count, "early_mb": early, "late_mb": _status_mb("VmRSS"), "peak_mb": peak_mb()}
 
 
-def _resident_mb() -> float:
+def _status_mb(field: str) -> float:
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmRSS"):
+        if line.startswith(f"{field}:"):
             return int(line.split()[1]) / 1024
-    return 0.0
+    raise OSError(f"/proc/self/status has no {field}")
 
 
 def main() -> None:

@@ -97,11 +97,12 @@ def restore(
                 return _unchanged(data)
             width, height = upright_size(photo)
             map_size = map_size_of(width, height)
-            image = upright_srgb(photo, max(map_size, predictor.input_size(width, height)))
+            seen = predictor.input_size(width, height)
+            image = upright_srgb(photo, max(map_size, seen))
             source, unread = (None, None) if original is None else opened(original, options)
         with clock.stage(Stage.PREDICT):
             joined = None
-            stops = predictor.predict(image, map_size)
+            stops = predictor.predict(image, map_size, seen)
             if source is not None:
                 # Decoded anew, larger: what the network sees must not depend on whether there is an original.
                 edit = upright_srgb(photo, max(map_size, fit_within(width, height, LONG_SIDE)))

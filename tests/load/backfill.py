@@ -39,7 +39,9 @@ class Flat:
         """As small as can be."""
         return (8, 8)
 
-    def predict(self, _image: NDArray[np.uint8], map_size: tuple[int, int]) -> NDArray[np.float32]:
+    def predict(
+        self, _image: NDArray[np.uint8], map_size: tuple[int, int], _seen: tuple[int, int] | None = None
+    ) -> NDArray[np.float32]:
         """(h, w) float32, stops."""
         return np.ones(map_size[::-1], np.float32)
 

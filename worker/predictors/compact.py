@@ -33,7 +33,7 @@ class CompactPredictor:
         """See `Predictor.input_size`."""
         return fit_within(width, height, self._long_side)
 
-    def predict(self, image: Image, size: tuple[int, int]) -> Stops:
+    def predict(self, image: Image, size: tuple[int, int], seen: tuple[int, int] | None = None) -> Stops:  # noqa: ARG002
         """See `Predictor.predict`."""
         height, width = image.shape[:2]
         scale = self._long_side / max(width, height)

@@ -53,10 +53,10 @@ class GMNetPredictor:
             return max(1, round(width * self._scale)), max(1, round(height * self._scale))
         return fit_within(width, height, self._long_side)
 
-    def predict(self, image: Image, size: tuple[int, int]) -> Stops:
+    def predict(self, image: Image, size: tuple[int, int], seen: tuple[int, int] | None = None) -> Stops:
         """See `Predictor.predict`."""
         height, width = image.shape[:2]
-        net_width, net_height = self.input_size(width, height)
+        net_width, net_height = seen or self.input_size(width, height)
         small = cv2.resize(image, (net_width, net_height), interpolation=cv2.INTER_AREA)
         stops = self.network(np.asarray(small, np.uint8))
         if size == (net_width, net_height):

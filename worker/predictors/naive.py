@@ -20,7 +20,7 @@ class NaivePredictor:
         """See `Predictor.input_size`: it needs no more than the map's own pixels."""
         return min(width, 1), min(height, 1)
 
-    def predict(self, image: Image, size: tuple[int, int]) -> Stops:
+    def predict(self, image: Image, size: tuple[int, int], seen: tuple[int, int] | None = None) -> Stops:  # noqa: ARG002
         """See `Predictor.predict`."""
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         luma = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32) / np.float32(255)

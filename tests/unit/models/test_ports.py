@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -11,10 +12,12 @@ from models.export import ConstantPool, export_gmnet, load_weights, widths
 from models.gmnet import THUMBNAIL, GMNet, initialise
 from models.tinygrad_backend import pooling_rows
 from models.verify import LEAST, verify
-from shared.registry import Model, ModelFile, ModelKind, read_manifest, sha256_of, shipped_folder
+from shared.options import Options
+from shared.registry import Model, ModelFile, ModelKind, find_model, read_manifest, sha256_of, shipped_folder
 from shared.settings import Backend
+from worker.pipeline import restore
 from worker.predictors import make_predictor
-from worker.predictors.engine import GraphEngine
+from worker.predictors.engine import GraphEngine, Planes
 from worker.predictors.gmnet import HALO, GMNetPredictor, spans
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
@@ -170,3 +173,32 @@ def test_weights_load_from_arrays_as_from_checkpoints(state: dict[str, torch.Ten
     first, second = load_weights(tmp_path / "a.pt"), load_weights(tmp_path / "a.npz")
     assert first.keys() == second.keys()
     assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_a_share_of_the_photo_is_taken_once(tmp_path: Path) -> None:
+    """The authors' real-world weights see half of the photo's sides, not half of the copy that was decoded for them."""
+    folder = tmp_path / "half"
+    paths = export_gmnet(GMNet(16, 1).state_dict(), folder)
+    lines = ["[models.half]", 'kind = "gmnet"', "peak = 3.0", "scale = 0.5", 'licence = "MIT"', 'provenance = "test"']
+    for path in paths:
+        lines += [f"[models.half.files.{path.stem}]", f'path = "half/{path.name}"', f'sha256 = "{sha256_of(path)}"']
+    (tmp_path / "manifest.toml").write_text("\n".join(lines), encoding="utf-8")
+    predictor = make_predictor(find_model("half", tmp_path), 1)
+    assert isinstance(predictor, GMNetPredictor)
+    sizes: list[tuple[int, ...]] = []
+    engine = predictor._engine
+
+    class Watching:
+        """The real engine, and the sizes that it was given."""
+
+        def global_branch(self, thumbnail: Planes) -> tuple[Planes, Planes, Planes]:
+            return engine.global_branch(thumbnail)
+
+        def local_branch(self, image: Planes, kernel: Planes, attention: Planes) -> Planes:
+            sizes.append(image.shape[2:])
+            return engine.local_branch(image, kernel, attention)
+
+    predictor._engine = Watching()
+    data = cv2.imencode(".jpg", np.full((480, 640, 3), 90, np.uint8))[1].tobytes()
+    restore(data, predictor, Options())
+    assert sizes == [(240, 320)]
