@@ -133,6 +133,7 @@ def test_a_prefix_left_alone_and_found_again(cloud: Cloud) -> None:
 
 
 @pytest.mark.usefixtures("photos")
+@pytest.mark.long
 def test_a_manifest_of_this_machine_whose_photos_lie_in_a_bucket(cloud: Cloud) -> None:
     cloud.stack.start_worker()
     manifest = cloud.folder / "rows.csv"

@@ -77,6 +77,7 @@ def test_a_batch_killed_part_by_part(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert jobs[0]["batch"] == batch_id
 
 
+@pytest.mark.long
 def test_the_client_hands_in_a_manifest_and_is_told_of_its_end(tmp_path: Path) -> None:
     manifest = tmp_path / "rows.csv"
     (tmp_path / "stack").mkdir()

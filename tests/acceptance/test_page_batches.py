@@ -101,6 +101,7 @@ def test_a_batch_from_manifest_to_report(page: Page, photos: str) -> None:
     expect(page.locator(".batch", has_text="spring").locator(".status")).to_have_text("Completed")
 
 
+@pytest.mark.long
 def test_pause_resume_and_cancel(page: Page, photos: str) -> None:
     card = submit(page, "long", *(f"{photos}/{n}.jpg" for n in range(1000, 1400)))
     button(card, "Pause").click(timeout=LONG)
