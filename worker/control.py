@@ -1,6 +1,5 @@
 """The control loop: dispatch, reconcile, sweep, ask for signs of life. Several may run; one at a time works."""
 
-import os
 import signal
 import threading
 import time
@@ -18,13 +17,12 @@ from shared.service import open_database, open_store
 from shared.settings import ServiceSettings
 from worker import webhooks
 from worker.batches import loop as batches
-from worker.context import holder_name
 from worker.dispatcher import dispatch
 from worker.reconciler import SERVED, Reconciler
+from worker.sql_lock import KEEP, SqlLock
 from worker.sweeper import sweep, sweep_orphans
 
 TICK: Final = 0.25  # seconds between two looks into the outbox
-HOLD: Final = 10.0  # seconds that the lock is held without a sign
 PING: Final = 15.0  # seconds of silence after which workers are asked for a sign
 SWEEP: Final = 30.0  # seconds
 ORPHANS: Final = 3600.0  # seconds
@@ -54,22 +52,21 @@ def control(settings: ServiceSettings, stop: threading.Event) -> None:
         Duty(ORPHANS, lambda: webhooks.purge(database, settings)),
         Duty(SWEEP, lambda: _forget_visitors(database)),
     ]
-    holder = holder_name(os.getpid())
-    leading = False
+    lock, leading = SqlLock(database, "control"), False
     threads = batches.start(settings, database, store, publisher, stop)
     try:
         while not stop.is_set():
-            leads = _lead(database, holder)
+            leads = lock.is_ours()
             if leads != leading:
                 log.info("leading" if leads else "standing_by")
                 leading = leads
             if leading:
                 for duty in duties:
                     _do(duty)
-            stop.wait(TICK if leading else HOLD / 4)
+            stop.wait(TICK if leading else KEEP)
     finally:
         stop.set()  # also where this loop failed: the process must end, to be started anew
-        _resign(database, holder)
+        lock.let_go()
         for thread in threads:
             thread.join()
 
@@ -80,23 +77,6 @@ def run_until_signal(settings: ServiceSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     control(settings, stop)
-
-
-def _lead(database: Database, holder: str) -> bool:
-    try:
-        with database.begin() as connection:
-            return watch.hold(connection, "control", holder, time.time(), HOLD)
-    except DatabaseUnavailableError as error:
-        log.warning("database_unavailable", reason=str(error))
-        return False
-
-
-def _resign(database: Database, holder: str) -> None:
-    try:
-        with database.begin() as connection:
-            watch.let_go(connection, "control", holder)
-    except DatabaseUnavailableError:
-        return  # the lock runs out by itself
 
 
 def _do(duty: Duty) -> None:

@@ -1,8 +1,6 @@
 """Threads of the batches' duties: each does its own under a lock of its own in SQL, in one process at a time."""
 
-import os
 import threading
-import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -10,7 +8,7 @@ import structlog
 
 from shared.broker import BrokerUnavailableError, Publisher
 from shared.buckets import Buckets
-from shared.database import Database, DatabaseUnavailableError, watch
+from shared.database import Database, DatabaseUnavailableError
 from shared.object_store import ObjectStore, StoreError
 from shared.settings import ServiceSettings
 from shared.submission import Submitter
@@ -18,11 +16,10 @@ from worker.batches.collector import Collector
 from worker.batches.feeder import Feeder
 from worker.batches.finisher import Finisher
 from worker.batches.validator import Validator
-from worker.context import holder_name
+from worker.sql_lock import SqlLock
 
 IDLE: Final = 0.25  # seconds between two looks where there was nothing to do
 BUSY: Final = 0.02  # seconds where there was
-HOLD: Final = 10.0  # seconds that a lock is held without a sign
 log = structlog.get_logger()
 
 
@@ -57,7 +54,7 @@ def start(
 
 
 def _run(name: str, make: Callable[[], Duty], database: Database, stop: threading.Event) -> None:
-    lock, duty = _Lock(database, f"batches.{name}"), make()
+    lock, duty = SqlLock(database, f"batches.{name}"), make()
     while not stop.is_set():
         busy = _look(name, lock, duty)
         stop.wait(BUSY if busy else IDLE)
@@ -65,7 +62,7 @@ def _run(name: str, make: Callable[[], Duty], database: Database, stop: threadin
     lock.let_go()
 
 
-def _look(name: str, lock: "_Lock", duty: Duty) -> bool:
+def _look(name: str, lock: SqlLock, duty: Duty) -> bool:
     try:
         return lock.is_ours() and duty.look()
     except (DatabaseUnavailableError, BrokerUnavailableError, StoreError) as error:
@@ -73,30 +70,3 @@ def _look(name: str, lock: "_Lock", duty: Duty) -> bool:
     except Exception:
         log.exception("duty_failed", duty=name)
     return False
-
-
-class _Lock:
-    """A lock in SQL, kept with a write now and then. Two holders would do no harm: every change compares and sets."""
-
-    def __init__(self, database: Database, name: str) -> None:
-        self._database, self._name, self._holder = database, name, holder_name(os.getpid())
-        self._ours, self._due = False, 0.0
-
-    def is_ours(self) -> bool:
-        now = time.monotonic()
-        if now >= self._due:
-            self._due = now + HOLD / 4
-            try:
-                with self._database.begin() as connection:
-                    self._ours = watch.hold(connection, self._name, self._holder, time.time(), HOLD)
-            except DatabaseUnavailableError as error:
-                log.warning("database_unavailable", reason=str(error))
-                self._ours = False
-        return self._ours
-
-    def let_go(self) -> None:
-        try:
-            with self._database.begin() as connection:
-                watch.let_go(connection, self._name, self._holder)
-        except DatabaseUnavailableError:
-            return  # the lock runs out by itself
