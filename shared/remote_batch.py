@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.batches import FINAL, BatchStatus
-from shared.remote_job import time_of, value_of
-from shared.transport import ClientError
+from shared.remote_job import parsed, time_of, value_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,29 +45,7 @@ def parse_batch(answer: Mapping[str, Any]) -> RemoteBatch:
     Raises:
         ClientError: `bad_answer`.
     """
-    status = str(value_of(answer, "status"))
-    if status not in set(BatchStatus):
-        raise ClientError("bad_answer", 200, f"batch state {status!r} is unknown to this client; update it")
-    try:
-        error = answer.get("error") or {}
-        return RemoteBatch(
-            id=str(value_of(answer, "id")),
-            name=answer.get("name"),
-            status=BatchStatus(status),
-            created=time_of(answer.get("created")),
-            started=time_of(answer.get("started")),
-            finished=time_of(answer.get("finished")),
-            counts={str(name): int(number) for name, number in value_of(answer, "counts").items()},
-            rate=answer.get("rate"),
-            eta=answer.get("eta"),
-            error_code=error.get("code"),
-            error_message=error.get("message"),
-            answer=answer,
-        )
-    except (TypeError, ValueError, AttributeError) as fault:
-        raise ClientError(
-            "bad_answer", 200, f"the service's answer has an odd value ({fault}); are client and service one version?"
-        ) from fault
+    return parsed(answer, "batch", BatchStatus, _built)
 
 
 def parse_batch_page(answer: Mapping[str, Any]) -> BatchPage:
@@ -78,3 +55,21 @@ def parse_batch_page(answer: Mapping[str, Any]) -> BatchPage:
         ClientError: `bad_answer`.
     """
     return BatchPage(tuple(parse_batch(batch) for batch in value_of(answer, "batches")), answer.get("next"))
+
+
+def _built(status: BatchStatus, answer: Mapping[str, Any]) -> RemoteBatch:
+    error = answer.get("error") or {}
+    return RemoteBatch(
+        id=str(value_of(answer, "id")),
+        name=answer.get("name"),
+        status=status,
+        created=time_of(answer.get("created")),
+        started=time_of(answer.get("started")),
+        finished=time_of(answer.get("finished")),
+        counts={str(name): int(number) for name, number in value_of(answer, "counts").items()},
+        rate=answer.get("rate"),
+        eta=answer.get("eta"),
+        error_code=error.get("code"),
+        error_message=error.get("message"),
+        answer=answer,
+    )

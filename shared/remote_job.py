@@ -1,12 +1,16 @@
 """Jobs as the service shows them to its callers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 
 from shared.jobs import FINAL, JobStatus
 from shared.transport import ClientError
+
+State = TypeVar("State", bound=StrEnum)
+Parsed = TypeVar("Parsed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +53,22 @@ def parse_job(answer: Mapping[str, Any]) -> RemoteJob:
     Raises:
         ClientError: `bad_answer`.
     """
+    return parsed(answer, "job", JobStatus, _built)
+
+
+def parsed(
+    answer: Mapping[str, Any], noun: str, states: type[State], build: Callable[[State, Mapping[str, Any]], Parsed]
+) -> Parsed:
+    """What `build` makes of an answer whose `status` is one of `states`.
+
+    Raises:
+        ClientError: `bad_answer`.
+    """
     status = str(value_of(answer, "status"))
-    if status not in set(JobStatus):
-        raise ClientError("bad_answer", 200, f"job state {status!r} is unknown to this client; update it")
+    if status not in set(states):
+        raise ClientError("bad_answer", 200, f"{noun} state {status!r} is unknown to this client; update it")
     try:
-        return _built(JobStatus(status), answer)
+        return build(states(status), answer)
     except (TypeError, ValueError, AttributeError) as fault:
         raise ClientError(
             "bad_answer", 200, f"the service's answer has an odd value ({fault}); are client and service one version?"
