@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.imaging.colour import luminance, srgb_to_linear
+from shared.imaging.upsample import line_along
 from worker.guided.align import correlated
 
 Image = NDArray[np.uint8]
@@ -149,16 +150,8 @@ def _softened(changed: NDArray[np.bool_], inside: NDArray[np.bool_], luma: Plane
 
 def guided(plane: Plane, guide: Plane, radius: int, epsilon: float) -> Plane:
     """The guided filter (He et al. 2013): a plane (h, w) smoothed along the edges of `guide` (h, w) in 0..1."""
-    window = (2 * radius + 1, 2 * radius + 1)
-
-    def mean(values: Plane) -> Plane:
-        return np.asarray(cv2.blur(values, window, borderType=cv2.BORDER_REFLECT), np.float32)
-
-    mean_guide, mean_plane = mean(guide), mean(plane)
-    slope = (mean(guide * plane) - mean_guide * mean_plane) / (
-        mean(guide * guide) - mean_guide**2 + np.float32(epsilon)
-    )
-    return mean(slope) * guide + mean(mean_plane - slope * mean_guide)
+    slope, level = line_along(guide, plane, radius, epsilon)
+    return slope * guide + level
 
 
 def _clipped(expected: Plane, before: Plane, after: Plane, mask: Plane) -> Plane:
