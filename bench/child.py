@@ -86,6 +86,7 @@ def network(photo: Path, model: str, backend: str, models: Path, repeat: int) ->
     from worker.pipeline import map_size_of, upright_size  # noqa: PLC0415
     from worker.predictors import gmnet  # noqa: PLC0415
     from worker.predictors.engine import make_engine  # noqa: PLC0415
+    from worker.predictors.graph import planes  # noqa: PLC0415
 
     opened = open_photo(photo.read_bytes())
     entry = find_model(model, models)
@@ -96,11 +97,11 @@ def network(photo: Path, model: str, backend: str, models: Path, repeat: int) ->
     image = upright_srgb(opened, max(size, seen))
     small = np.asarray(cv2.resize(image, seen, interpolation=cv2.INTER_AREA), np.uint8)
     luma = np.asarray(cv2.cvtColor(cv2.resize(image, size), cv2.COLOR_RGB2GRAY), np.uint8)
-    thumbnail = gmnet.planes(gmnet.thumbnail_of(small))
+    thumbnail = planes(gmnet.thumbnail_of(small))
     stops = predictor.network(small)
     parts: dict[str, Callable[[], Any]] = {
         "resize": lambda: cv2.resize(image, seen, interpolation=cv2.INTER_AREA),
-        "thumbnail": lambda: gmnet.planes(gmnet.thumbnail_of(small)),
+        "thumbnail": lambda: planes(gmnet.thumbnail_of(small)),
         "global": lambda: engine.global_branch(thumbnail),
         "network": lambda: predictor.network(small),
         "upsample": lambda: guided_upsample(stops, luma, gmnet.GUIDE_RADIUS, gmnet.GUIDE_EPSILON),

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
@@ -20,9 +19,10 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from models.publish import rehash
 from models.training.pairs import load_pair, read_index
 from shared.registry import MANIFEST, Model, ModelKind, find_model, sha256_of
-from worker.predictors.compact import multiple
+from worker.predictors.compact import small_copy
 from worker.predictors.engine import GraphEngine
-from worker.predictors.gmnet import planes, thumbnail_of
+from worker.predictors.gmnet import thumbnail_of
+from worker.predictors.graph import planes
 
 HERE: Final = Path(__file__).parent
 PHOTOS: Final = 28  # spread over the training photos: ranges hardly change with more
@@ -47,10 +47,7 @@ def feeds_of(model: Model, folder: Path) -> Iterator[Feeds]:
     rows = read_index(folder)
     engine = GraphEngine(model, 0) if model.kind is ModelKind.GMNET else None
     for row in rows[:: max(1, len(rows) // PHOTOS)]:
-        image = load_pair(folder, row).sdr
-        scale = model.long_side / max(image.shape[:2])
-        side = (multiple(image.shape[1] * scale), multiple(image.shape[0] * scale))
-        small = np.asarray(cv2.resize(image, side, interpolation=cv2.INTER_AREA), np.uint8)
+        small = small_copy(load_pair(folder, row).sdr, model.long_side)
         feeds: Feeds = {"image": planes(small)}
         if engine is not None:
             kernel, attention, _ = engine.global_branch(planes(thumbnail_of(small)))

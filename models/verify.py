@@ -23,7 +23,8 @@ from models.tinygrad_backend import TinyGMNet
 from models.training.quality import ssim
 from shared.registry import Model, ModelFile, ModelKind, sha256_of
 from worker.predictors.engine import GraphEngine
-from worker.predictors.gmnet import GMNetPredictor, planes, thumbnail_of
+from worker.predictors.gmnet import GMNetPredictor, thumbnail_of
+from worker.predictors.graph import planes
 
 LEAST: Final = 110.0  # dB
 SIDE: Final = (192, 256)  # pixels, (height, width)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from shared.imaging.decode import fit_within
 from shared.registry import Model
 from shared.settings import Backend
-from worker.predictors.graph import open_graph
+from worker.predictors.graph import open_graph, planes
 from worker.predictors.protocol import Image, Stops
 
 MULTIPLE = 32  # pixels: the encoder halves five times
@@ -35,21 +35,18 @@ class CompactPredictor:
 
     def predict(self, image: Image, size: tuple[int, int], seen: tuple[int, int] | None = None) -> Stops:  # noqa: ARG002
         """See `Predictor.predict`."""
-        height, width = image.shape[:2]
-        scale = self._long_side / max(width, height)
-        side = (multiple(width * scale), multiple(height * scale))
-        small = cv2.resize(image, side, interpolation=cv2.INTER_AREA)
-        planes = np.ascontiguousarray(small.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255))
-        curves = self._curves.run({"image": planes})[0][0]
+        curves = self._curves.run({"image": planes(small_copy(image, self._long_side))})[0][0]
         picture = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
         calm = np.asarray(cv2.bilateralFilter(guide_of(picture), WINDOW, TONE, SPREAD), np.uint8)
         share = cv2.GaussianBlur(sliced(calm, curves), (0, 0), SMOOTHING)
         return np.clip(share, 0.0, 1.0) * np.float32(self._peak)
 
 
-def multiple(length: float) -> int:
-    """The nearest multiple of MULTIPLE, two of them at least."""
-    return MULTIPLE * max(2, round(length / MULTIPLE))
+def small_copy(image: Image, long_side: int) -> Image:
+    """The whole picture at the network's size: each side the nearest multiple of MULTIPLE, two of them at least."""
+    scale = long_side / max(image.shape[:2])
+    height, width = (MULTIPLE * max(2, round(length * scale / MULTIPLE)) for length in image.shape[:2])
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def guide_of(image: Image) -> Image:

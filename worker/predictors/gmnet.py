@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from shared.imaging.decode import fit_within
 from shared.imaging.upsample import guided_upsample
 from shared.registry import Model
 from worker.predictors.engine import Engine
+from worker.predictors.graph import planes
 from worker.predictors.protocol import Image, Stops
 
 THUMBNAIL = 256  # pixels per side, the network's definition
@@ -90,8 +90,3 @@ class GMNetPredictor:
 def thumbnail_of(image: Image) -> Image:
     """The whole picture squeezed into THUMBNAIL x THUMBNAIL, averaged."""
     return np.asarray(cv2.resize(image, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def planes(image: Image) -> NDArray[np.float32]:
-    """(H, W, 3) uint8 -> (1, 3, H, W) float32 in 0..1, as the networks take it."""
-    return np.ascontiguousarray(image.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from shared.registry import Model
 from shared.settings import Backend
+from worker.predictors.protocol import Image
 from worker.predictors.session import open_session
 
 Array = NDArray[np.float32]
@@ -87,3 +88,8 @@ def open_graph(model: Model, role: str, threads: int, backend: Backend) -> Graph
         except ImportError as error:
             log.warning("openvino is not installed (%s; install regain[openvino]): onnxruntime runs instead", error)
     return OnnxGraph(open_session(model.verified(role), threads))
+
+
+def planes(image: Image) -> Array:
+    """(H, W, 3) uint8 -> (1, 3, H, W) float32 in 0..1, as the networks take it."""
+    return np.ascontiguousarray(image.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255))
