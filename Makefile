@@ -1,6 +1,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PYTHON ?= python3
+JOBS ?= 2
 BIN := .venv/bin
 PAIRS ?= $(or $(REGAIN_PAIRS),../shared/data/gainmaps)
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet
@@ -21,8 +22,8 @@ demo: .venv/.ready ## Start the service, run a photo through it (PHOTO=…, or o
 up: .venv/.ready ## Start the service on this machine (PORT=8000); Ctrl-C stops it
 	$(BIN)/regain up --port $(or $(PORT),8000)
 
-test: .venv/.ready ## Run the tests; what needs an absent reader is skipped and listed
-	$(BIN)/python -m pytest -m "not long"
+test: .venv/.ready ## Run the tests, JOBS=2 at once; what needs an absent reader is skipped and listed
+	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadfile
 
 ##@ Set up
 
