@@ -7,7 +7,7 @@ from api.answers import AuditView
 from api.intake import uploaded
 from api.problems import TABLE, ProblemError
 from api.schemas import AuditForm
-from shared.imaging.photo import MAX_BYTES
+from shared.imaging.limits import MAX_BYTES
 from shared.ultrahdr import Severity, UltraHdrError, audit
 
 JPEG = "image/jpeg"

@@ -10,7 +10,7 @@ from flask import Flask, Request, request
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected, RequestTimeout
 
-from shared.imaging.photo import MAX_BYTES
+from shared.imaging.limits import MAX_BYTES
 
 MAX_BODY: Final = 2 * MAX_BYTES + (1 << 20)  # bytes: a photo, its original, and the fields around them
 MAX_PARTS: Final = 20  # of a form

@@ -14,7 +14,7 @@ from api.services import services
 from shared.batches import MANIFEST_BYTES
 from shared.database import job_store, request_store
 from shared.database.request_store import Upload
-from shared.imaging.photo import MAX_BYTES
+from shared.imaging.limits import MAX_BYTES
 from shared.job_view import stamp
 
 uploads = contract.group("uploads")

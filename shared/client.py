@@ -15,12 +15,13 @@ import requests
 from shared.backfill.manifest import Form, form_of
 from shared.backfill.rows import BackfillError
 from shared.batches import BatchStatus
+from shared.errors import ClientError
 from shared.files import whole_file
 from shared.jobs import JobStatus, Queue
 from shared.remote_batch import BatchPage, RemoteBatch, parse_batch, parse_batch_page
 from shared.remote_job import Page, RemoteJob, parse_job, parse_page, value_of
 from shared.settings import ClientSettings
-from shared.transport import ATTEMPTS, Call, ClientError, Transport
+from shared.transport import ATTEMPTS, Call, Transport
 
 LONGEST_POLL: Final = 60  # seconds that the service holds one request
 POLL_PAUSE: Final = 0.25  # seconds at least between two polls, should the service not hold them
@@ -29,7 +30,7 @@ PARTS: Final = frozenset({"base", "gainmap", "mask", "metadata"})  # what a resu
 BATCH_PARTS: Final = frozenset({"report", "summary"})
 ROWS: Final = 1000  # of a batch in one page
 
-__all__ = ["BatchPage", "Client", "ClientError", "Page", "RemoteBatch", "RemoteJob"]
+__all__ = ["BatchPage", "Client", "Page", "RemoteBatch", "RemoteJob"]
 
 
 class Client:

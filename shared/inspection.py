@@ -5,7 +5,8 @@ import threading
 from typing import BinaryIO, Final
 
 from shared.errors import RestoreError
-from shared.imaging.photo import MAX_BYTES, PhotoError, check_photo
+from shared.imaging.limits import MAX_BYTES
+from shared.imaging.photo import PhotoError, check_photo
 
 MAX_IN_MEMORY: Final = 4  # photos that the threads of a process look at together, of at most 64 MiB each
 _IN_MEMORY: Final = threading.BoundedSemaphore(MAX_IN_MEMORY)

@@ -6,8 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from shared.errors import ClientError
 from shared.jobs import FINAL, JobStatus
-from shared.transport import ClientError
 
 State = TypeVar("State", bound=StrEnum)
 Parsed = TypeVar("Parsed")

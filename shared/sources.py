@@ -14,7 +14,7 @@ from shared.buckets import Buckets
 from shared.database import Database, request_store
 from shared.errors import RestoreError
 from shared.fetch import FetchError, fetch
-from shared.imaging.photo import MAX_BYTES
+from shared.imaging.limits import MAX_BYTES
 from shared.object_store import ObjectNotFound, ObjectStore
 from shared.outbound import check_url
 from shared.settings import ServiceSettings

@@ -18,7 +18,7 @@ from shared.broker import BrokerUnavailableError, Publisher
 from shared.database import Database, DatabaseUnavailableError, job_store, request_store
 from shared.database.counting import count
 from shared.errors import RestoreError
-from shared.imaging.photo import MAX_BYTES
+from shared.imaging.limits import MAX_BYTES
 from shared.inspection import look_at
 from shared.jobs import Job, JobStatus, Queue
 from shared.object_store import ObjectNotFound, ObjectStore, StoreUnavailable

@@ -15,6 +15,8 @@ import requests
 from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError
 
+from shared.errors import ClientError
+
 ATTEMPTS: Final = 6  # of one call, the first included
 BACKOFF: Final = 0.5  # seconds before the second attempt; doubled before each further one, with jitter
 LONGEST_PAUSE: Final = 60.0  # seconds between two attempts; a service that asks for more is not waited for
@@ -27,20 +29,6 @@ NOT_DONE: Final = frozenset({429, 503})
 UNKNOWN: Final = frozenset({502, 504})
 
 Answer = TypeVar("Answer")
-
-
-class ClientError(Exception):
-    """The service refused, or did not answer.
-
-    `code` is stable: the service's own, or `unreachable`, `bad_answer`, `bad_url`, `no_key`, `timeout`, `file`;
-    `status` is the HTTP status, 0 where there was no answer; `retry_after` the seconds that the service asked for.
-    """
-
-    def __init__(self, code: str, status: int, message: str, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.status = status
-        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True)

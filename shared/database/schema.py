@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from shared.database.engine import Database
+
+# Alembic is imported where it is used: a quarter of a second that only who migrates or asks has to pay.
 
 FOLDER: Final = Path(__file__).parent / "migrations"
 
@@ -19,6 +18,9 @@ def migrate(database: Database) -> None:
     Raises:
         DatabaseUnavailableError: no connection.
     """
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
     with database.begin(lock="schema") as connection:
         config = Config()
         config.set_main_option("script_location", str(FOLDER))
@@ -28,6 +30,9 @@ def migrate(database: Database) -> None:
 
 def is_current(database: Database) -> bool:
     """Whether the database is at the version that this code wants."""
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
     config = Config()
     config.set_main_option("script_location", str(FOLDER))
     with database.read() as connection:

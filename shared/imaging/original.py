@@ -15,8 +15,9 @@ from PIL import Image
 from shared.imaging.colour import to_srgb
 from shared.imaging.decode import decode_gain_map, fit_within, upright_srgb
 from shared.imaging.gain_map import log2_gain
+from shared.imaging.limits import MAX_BYTES, MAX_PIXELS
 from shared.imaging.orientation import to_upright
-from shared.imaging.photo import MAX_BYTES, MAX_PIXELS, PhotoError, decoder_faults, open_photo
+from shared.imaging.photo import PhotoError, decoder_faults, open_photo
 from shared.ultrahdr import AppleGainMap, GainMapMetadata, MetadataSource, parse
 from shared.ultrahdr.apple import maker_headroom, xmp_headroom
 from shared.ultrahdr.heif import gain_map_of

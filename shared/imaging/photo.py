@@ -22,11 +22,10 @@ from PIL import (  # noqa: F401  (each plugin registers the format that is allow
 )
 
 from shared.imaging.encode import encode_photo
+from shared.imaging.limits import MAX_BYTES, MAX_PIXELS
 from shared.ultrahdr import UltraHdrError, parse
 from shared.ultrahdr.segments import START
 
-MAX_BYTES: Final = 64 << 20
-MAX_PIXELS: Final = 100_000_000
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF")  # a multi-picture file opens as JPEG
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own limit is lower; beyond ours it warns, which is an error below
 _ORIENTATION: Final = 0x0112  # Exif tag

@@ -6,7 +6,8 @@ from pathlib import Path
 import boto3.session
 import pytest
 
-from shared.client import Client, ClientError
+from shared.client import Client
+from shared.errors import ClientError
 from shared.signing import new_secret
 from tests.golden.recipe import Recipe, build, photo
 from tests.services.killing import PARTS, SETTINGS, Service

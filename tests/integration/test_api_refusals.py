@@ -18,7 +18,7 @@ from werkzeug.serving import make_server
 
 from shared.database import request_store
 from shared.database.request_store import Upload
-from shared.imaging.photo import MAX_BYTES
+from shared.imaging.limits import MAX_BYTES
 from tests.golden.recipe import photo
 from tests.integration.test_api import problem
 from tests.services.api import Answer, Api

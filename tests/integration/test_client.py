@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from shared.client import Client, ClientError
+from shared.client import Client
+from shared.errors import ClientError
 from shared.jobs import JobStatus
 from shared.settings import load_client_settings
 from shared.transport import ATTEMPTS, LONGEST_PAUSE

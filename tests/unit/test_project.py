@@ -26,6 +26,24 @@ def test_what_ships_names_no_training_library() -> None:
 
 def test_restoring_loads_no_training_library() -> None:
     """Import-linter reads imports; this sees what is really loaded."""
-    script = "import sys, worker.cli.main; print([m for m in ('torch', 'onnx', 'tinygrad') if m in sys.modules])"
+    script = (
+        "import sys, worker.cli.main; from worker.cli.commands import Commands; assert list(Commands().values());"
+        "print([m for m in ('torch', 'onnx', 'tinygrad') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_command_pays_for_its_own_libraries_alone() -> None:
+    """What a stranger to it loads is most of a short command's time: restoring needs no service, a key no picture."""
+    loads = "import sys, worker.cli.main; from worker.cli.commands import Commands; Commands()[{!r}];"
+    asks = "print([m for m in {} if m in sys.modules])"
+    for name, strangers in {
+        "restore": ("celery", "redis", "sqlalchemy", "alembic", "boto3", "requests", "flask"),
+        "audit": ("cv2", "numpy", "PIL", "onnxruntime", "sqlalchemy", "boto3", "requests"),
+        "keys": ("cv2", "PIL", "onnxruntime", "alembic", "boto3", "celery"),
+        "submit": ("cv2", "PIL", "onnxruntime", "sqlalchemy", "boto3", "celery"),
+    }.items():
+        script = (loads + asks).format(name, strangers)
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+        assert (name, done.stdout.strip()) == (name, "[]")

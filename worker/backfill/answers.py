@@ -4,7 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 from shared.backfill.rows import Outcome, RowReport, failed
-from shared.client import ClientError, RemoteJob
+from shared.client import RemoteJob
+from shared.errors import ClientError
 from shared.jobs import JobStatus
 from worker.backfill.pool import Task
 

@@ -7,8 +7,9 @@ from shared.backfill.listing import list_folder
 from shared.backfill.pairing import Pair, Pairing, Traits
 from shared.backfill.rows import BadRow, Row
 from shared.imaging.decode import fit_within, upright_srgb
+from shared.imaging.limits import MAX_BYTES
 from shared.imaging.original import read_original
-from shared.imaging.photo import MAX_BYTES, PhotoError, open_photo
+from shared.imaging.photo import PhotoError, open_photo
 from shared.imaging.traits import capture_time, looks
 from shared.ultrahdr import UltraHdrError
 from worker.guided.align import LONG_SIDE, align

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from shared.client import ClientError
+from shared.errors import ClientError
 
 PATIENCE: Final = 600.0  # seconds that a service may be away before a run gives up
 PAUSE: Final = 3.0  # seconds between two tries while it is away; each try is several attempts of the client

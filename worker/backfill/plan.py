@@ -10,7 +10,7 @@ from typing import Any
 from shared.backfill.journal import Journal
 from shared.backfill.outputs import Collisions, output_of
 from shared.backfill.rows import BackfillError, BadRow, Outcome, Row, RowReport, failed
-from shared.imaging.photo import MAX_BYTES
+from shared.imaging.limits import MAX_BYTES
 from shared.options import WrongOriginal
 from worker.backfill.pool import Task, options_of
 

@@ -13,8 +13,8 @@ from queue import SimpleQueue
 from typing import Final, TypeVar
 
 from shared.backfill.rows import Outcome, RowReport, failed
-from shared.client import POLL_PAUSE, Client, ClientError, RemoteJob
-from shared.errors import RestoreError
+from shared.client import POLL_PAUSE, Client, RemoteJob
+from shared.errors import ClientError, RestoreError
 from shared.inspection import look_at
 from shared.jobs import Queue
 from shared.options import Options, WrongOriginal

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from shared.files import whole_file
-from shared.imaging.photo import MAX_BYTES
+from shared.imaging.limits import MAX_BYTES
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)

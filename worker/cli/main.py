@@ -1,47 +1,37 @@
 """The `regain` command's entry: one module a command, one error handler for all."""
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
-from shared.client import ClientError
+from shared.errors import ClientError
 from shared.registry import ModelError
-from worker.cli.audit import audit
-from worker.cli.backfill import backfill
-from worker.cli.batches import batches
-from worker.cli.compare import compare
+from worker.cli.commands import LazyGroup
 from worker.cli.console import CliError, err, fail
-from worker.cli.extract import extract
-from worker.cli.keys import keys
-from worker.cli.model import model
-from worker.cli.preview import preview
-from worker.cli.remote import cancel, jobs, result, status
-from worker.cli.restore import restore
-from worker.cli.submit import submit
-from worker.cli.up import up
-from worker.cli.webhooks import webhooks
-from worker.cli.worker import migrate, worker
 
 app = typer.Typer(
     name="regain",
-    help="Give photos their HDR back.",
+    cls=LazyGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-app.command()(restore)
-app.command()(backfill)
-app.command()(audit)
-app.command()(compare)
-app.command()(extract)
-app.command()(preview)
-app.command()(up)
-app.command()(worker)
-app.command()(migrate)
-for command in (submit, status, result, cancel, jobs):
-    app.command(rich_help_panel="A service at REGAIN_URL")(command)
-app.add_typer(model, name="model")
-app.add_typer(batches, name="batches")
-app.add_typer(webhooks, name="webhooks")
-app.add_typer(keys, name="keys")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"regain {version('regain')}")
+        raise typer.Exit
+
+
+@app.callback()
+def regain(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="show the version and leave")
+    ] = False,
+) -> None:
+    """Give photos their HDR back."""
 
 
 def run() -> None:

@@ -14,7 +14,7 @@ from shared.client import Client, RemoteJob
 from shared.jobs import JobStatus
 from shared.settings import load_client_settings
 from worker.cli.console import FAILED, CliError, err, out, print_json
-from worker.cli.restore import SUFFIX
+from worker.cli.outputs import SUFFIX
 
 ID_WIDTH = 32  # characters
 _COLOURS = {JobStatus.SUCCEEDED: "green", JobStatus.FAILED: "bold red", JobStatus.DEAD: "bold red"}

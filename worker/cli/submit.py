@@ -10,13 +10,13 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from shared.client import POLL_PAUSE, Client, ClientError, RemoteJob
-from shared.errors import RestoreError
+from shared.client import POLL_PAUSE, Client, RemoteJob
+from shared.errors import ClientError, RestoreError
 from shared.jobs import JobStatus
 from shared.options import STRENGTH_MAX, STRENGTH_MIN, Options
 from shared.settings import load_client_settings
 from worker.cli.console import FAILED, USAGE, err, fail, out, print_json
-from worker.cli.restore import plan
+from worker.cli.outputs import plan
 
 NEWS = 2  # seconds that one poll is held while a bar shows: how old a bar may be
 WATCHED = 4  # jobs that are polled at once; the queue is first in, first out, so the oldest move first

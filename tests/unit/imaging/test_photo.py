@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from shared.imaging.decode import fit_within, upright_srgb
-from shared.imaging.photo import MAX_BYTES, PhotoError, open_photo
+from shared.imaging.limits import MAX_BYTES
+from shared.imaging.photo import PhotoError, open_photo
 from tests.golden.recipe import exif, gain_map_image, photo, profile, segment
 
 
