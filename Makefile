@@ -23,7 +23,7 @@ up: .venv/.ready ## Start the service on this machine (PORT=8000); Ctrl-C stops 
 	$(BIN)/regain up --port $(or $(PORT),8000)
 
 test: .venv/.ready ## Run the tests, JOBS=2 at once; what needs an absent reader is skipped and listed
-	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 ##@ Set up
 

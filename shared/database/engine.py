@@ -3,6 +3,7 @@
 import hashlib
 import sqlite3
 import threading
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, Final
@@ -12,6 +13,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 BUSY_TIMEOUT: Final = 20.0  # seconds that a writer waits for SQLite's one write lock
+BUSY_LOOK: Final = 0.001  # seconds between two looks at that lock
 POOL_SIZE: Final = 8  # connections a process; a few more may open for a moment
 CONNECT_TIMEOUT: Final = 5  # seconds
 
@@ -134,6 +136,25 @@ def _sqlite(url: Any) -> Engine:
         if connection.info.get("synchronous", "full") != level:
             connection.exec_driver_sql(f"pragma synchronous = {level}")
             connection.info["synchronous"] = level
-        connection.exec_driver_sql("begin immediate")
+        _begin_writing(connection)
 
     return engine
+
+
+def _begin_writing(connection: Connection) -> None:
+    """Take SQLite's write lock. SQLite itself sleeps for up to a tenth of a second between two looks at it."""
+    deadline = time.monotonic() + BUSY_TIMEOUT
+    connection.exec_driver_sql("pragma busy_timeout = 0")
+    try:
+        while True:
+            try:
+                connection.exec_driver_sql("begin immediate")
+            except OperationalError as error:
+                busy = getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() > deadline:
+                    raise
+                time.sleep(BUSY_LOOK)
+            else:
+                return
+    finally:
+        connection.exec_driver_sql(f"pragma busy_timeout = {BUSY_TIMEOUT * 1000:.0f}")
