@@ -78,9 +78,10 @@ def test_the_same_request_twice_is_one_batch(api: Api) -> None:
 def test_who_may_and_who_sees(api: Api) -> None:
     batch_id = submit(api, ROW).json["id"]
     path = f"/v1/batches/{batch_id}"
-    reader, other = api.key(scopes=[Scope.JOBS_READ]), api.key("two")
+    reader, other = api.key(scopes=[Scope.JOBS_READ, Scope.JOBS_WRITE]), api.key("two")
     assert api.client.get(path, headers=reader).status_code == 200
-    assert problem(api.client.post("/v1/batches", json={}, headers=reader)) == "missing_scope"
+    assert problem(submit(api, ROW, headers=reader)) == "missing_scope"
+    assert submit(api, ROW, headers=api.key(scopes=[Scope.BATCHES])).status_code == 202
     for method, piece in (
         ("GET", ""),
         ("GET", "/rows"),
