@@ -1,4 +1,7 @@
-"""The service's page: files as they are, behind a policy under which nothing foreign and nothing inline runs."""
+"""The service's pages: one frame around each, and files as they are.
+
+A policy goes with every answer, under which nothing foreign and nothing inline runs.
+"""
 
 from contextlib import suppress
 from datetime import timedelta
@@ -7,15 +10,16 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, request, send_from_directory
+from jinja2 import Environment, FileSystemLoader
 
 from api.services import services
 from shared.object_store import StoreError
 from shared.settings import StoreKind
 
 STATIC: Final = Path(__file__).parent / "static"
+TEMPLATES: Final = Path(__file__).parent / "templates"
 TYPES: Final = {
     ".css": "text/css",
-    ".html": "text/html",
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
     ".txt": "text/plain",
@@ -28,27 +32,37 @@ LINK_LIFE: Final = timedelta(minutes=1)  # of a link that nobody follows
 
 
 def register(app: Flask) -> None:
-    """Serve the page; it is no endpoint of the API and holds no data.
+    """Serve the pages; they are no endpoint of the API and hold no data.
 
     Called before keys are asked for: a browser sends none for a page or its script.
     """
+    frame = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True)
+    pages = {path: frame.get_template(name).render().encode() for path, name in PAGES.items()}
 
     @app.before_request
     def answer_page() -> Response | None:
         if request.method not in ("GET", "HEAD"):
             return None
-        name = PAGES.get(request.path)
-        if name is None and request.path.startswith(FOLDER):
-            name = request.path.removeprefix(FOLDER)
-        return None if name is None else _file(name)
+        if request.path in pages:
+            return _guarded(_page(pages[request.path]))
+        return _guarded(_file(request.path.removeprefix(FOLDER))) if request.path.startswith(FOLDER) else None
+
+
+def _page(html: bytes) -> Response:
+    response = Response(html, mimetype="text/html")
+    response.add_etag()
+    response.make_conditional(request)
+    return response
 
 
 def _file(name: str) -> Response:
     kind = TYPES.get(Path(name).suffix, "application/octet-stream")
     if name == BEACON and not services().settings.insights:
-        response = Response(mimetype=kind)  # a script that sends nothing
-    else:
-        response = send_from_directory(STATIC, name, mimetype=kind, conditional=True, etag=True)
+        return Response(mimetype=kind)  # a script that sends nothing
+    return send_from_directory(STATIC, name, mimetype=kind, conditional=True, etag=True)
+
+
+def _guarded(response: Response) -> Response:
     response.headers["Cache-Control"] = "no-cache"  # asked for each time, and answered 304
     response.headers["Content-Security-Policy"] = _policy()
     response.headers["X-Content-Type-Options"] = "nosniff"
