@@ -24,7 +24,7 @@ from api.batch_schemas import (
 from api.idempotency import reserved
 from api.intake import json_body
 from api.limits import check_quota
-from api.paging import cursor_at, cursor_behind, line_of, position
+from api.paging import cursor_at, cursor_behind, cut, line_of, position
 from api.problems import ProblemError
 from api.services import services
 from shared.batch_view import row_view
@@ -76,9 +76,9 @@ def list_batches(query: BatchQuery) -> Response:
     """List batches, newest first."""
     before = None if query.cursor is None else position(query.cursor)
     with services().database.read() as connection:
-        found = batch_store.page(connection, tenant(), status=query.status, before=before, limit=query.limit)
+        found = batch_store.page(connection, tenant(), status=query.status, before=before, limit=query.limit + 1)
+        found, cursor = cut(found, query.limit, lambda batch: cursor_at(batch.created, batch.id))
         views = batch_store.views(connection, found)
-    cursor = cursor_at(found[-1].created, found[-1].id) if len(found) == query.limit else None
     return jsonify({"batches": views, "next": cursor})
 
 
@@ -88,8 +88,8 @@ def list_rows(path: BatchPath, query: RowQuery) -> Response:
     batch = find(path.batch_id)
     after = 0 if query.cursor is None else line_of(query.cursor)
     with services().database.read() as connection:
-        found = batch_row_store.page(connection, batch.id, state=query.outcome, after=after, limit=query.limit)
-    cursor = cursor_behind(found[-1].line) if len(found) == query.limit else None
+        found = batch_row_store.page(connection, batch.id, state=query.outcome, after=after, limit=query.limit + 1)
+    found, cursor = cut(found, query.limit, lambda row: cursor_behind(row.line))
     return jsonify({"rows": [row_view(row) for row in found], "next": cursor})
 
 

@@ -12,7 +12,7 @@ from api.auth import tenant
 from api.idempotency import reserved
 from api.intake import submission
 from api.limits import check_quota
-from api.paging import cursor_at, position, seconds
+from api.paging import cursor_at, cut, position, seconds
 from api.problems import ProblemError
 from api.schemas import JobPath, ListQuery, ShowQuery, SubmitBody, SubmitForm
 from api.services import services
@@ -97,9 +97,9 @@ def list_jobs(query: ListQuery) -> Response:
             status=query.state,
             created_after=None if query.created_after is None else seconds("created_after", query.created_after),
             before=None if query.cursor is None else position(query.cursor),
-            limit=query.limit,
+            limit=query.limit + 1,
         )
-    cursor = cursor_at(found[-1].created, found[-1].id) if len(found) == query.limit else None
+    found, cursor = cut(found, query.limit, lambda job: cursor_at(job.created, job.id))
     return jsonify({"jobs": [job_view(job) for job in found], "next": cursor})
 
 

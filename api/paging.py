@@ -2,12 +2,22 @@
 
 import base64
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from flask import json
 
 from api.problems import ProblemError
+
+Row = TypeVar("Row")
+
+
+def cut(found: list[Row], limit: int, cursor_of: Callable[[Row], str]) -> tuple[list[Row], str | None]:
+    """A page, and the cursor of the next; `found` was asked for one row more, which says whether there is a next."""
+    page = found[:limit]
+    return page, cursor_of(page[-1]) if len(found) > limit else None
 
 
 def cursor_at(created: float, row_id: str) -> str:

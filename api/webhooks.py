@@ -8,7 +8,7 @@ from flask import Response, jsonify
 from api import contract
 from api.auth import tenant
 from api.intake import json_body
-from api.paging import cursor_at, position, seconds
+from api.paging import cursor_at, cut, position, seconds
 from api.problems import ProblemError
 from api.services import services
 from api.webhook_schemas import (
@@ -137,9 +137,9 @@ def list_deliveries(path: EndpointPath, query: DeliveryQuery) -> Response:
             endpoint.id,
             status=query.status,
             before=None if query.cursor is None else position(query.cursor),
-            limit=query.limit,
+            limit=query.limit + 1,
         )
-    cursor = cursor_at(found[-1].created, found[-1].id) if len(found) == query.limit else None
+    found, cursor = cut(found, query.limit, lambda delivery: cursor_at(delivery.created, delivery.id))
     return jsonify({"deliveries": [_delivery_view(delivery) for delivery in found], "next": cursor})
 
 

@@ -14,7 +14,7 @@ from shared.database.job_store import job_of
 from shared.database.tables import batch_rows, batches, jobs
 from shared.jobs import FINAL, Job
 
-PAGE_LIMIT: Final = 1000  # rows in one page
+PAGE_LIMIT: Final = 1000  # rows in one page; one more is read, to see whether there is another
 _FIELDS: Final = tuple(BatchRow.__dataclass_fields__)
 
 
@@ -57,7 +57,7 @@ def page(
         query = query.where(batch_rows.c.state == state)
         if state is not RowState.WAITING:
             query = query.where(batch_rows.c.due == 0)  # always so; with it the index gives them in order
-    query = query.order_by(batch_rows.c.line).limit(min(limit, PAGE_LIMIT))
+    query = query.order_by(batch_rows.c.line).limit(min(limit, PAGE_LIMIT + 1))
     return [_row_of(row) for row in connection.execute(query)]
 
 

@@ -17,7 +17,7 @@ from shared.database import webhook_store
 from shared.database.tables import batch_failures, batches
 from shared.events import EventType
 
-PAGE_LIMIT: Final = 200  # batches in one page
+PAGE_LIMIT: Final = 200  # batches in one page; one more is read, to see whether there is another
 PROGRESS_SECONDS: Final = 10.0  # at least between two events of one batch's progress
 RATE_SECONDS: Final = 10.0  # over which a rate is measured
 RATE_SHARE: Final = 0.5  # of the last measurement in the rate
@@ -56,7 +56,7 @@ def page(
         query = query.where(
             or_(batches.c.created < created, and_(batches.c.created == created, batches.c.id < batch_id))
         )
-    query = query.order_by(batches.c.created.desc(), batches.c.id.desc()).limit(min(limit, PAGE_LIMIT))
+    query = query.order_by(batches.c.created.desc(), batches.c.id.desc()).limit(min(limit, PAGE_LIMIT + 1))
     return [_batch_of(row) for row in connection.execute(query)]
 
 

@@ -16,7 +16,7 @@ from shared.database.counting import count
 from shared.database.tables import events, webhook_deliveries
 from shared.events import EventType
 
-PAGE_LIMIT: Final = 200  # deliveries in one page
+PAGE_LIMIT: Final = 200  # deliveries in one page; one more is read, to see whether there is another
 _table: Final = webhook_deliveries.c
 
 
@@ -113,7 +113,7 @@ def page(
     if before is not None:
         created, delivery_id = before
         query = query.where(or_(_table.created < created, and_(_table.created == created, _table.id < delivery_id)))
-    query = query.order_by(_table.created.desc(), _table.id.desc()).limit(min(limit, PAGE_LIMIT))
+    query = query.order_by(_table.created.desc(), _table.id.desc()).limit(min(limit, PAGE_LIMIT + 1))
     return [_delivery_of(row) for row in connection.execute(query)]
 
 

@@ -19,7 +19,7 @@ from shared.events import EventType
 from shared.job_view import job_view
 from shared.jobs import PERCENT, TRANSITIONS, Job, JobStatus, Queue, Stage
 
-PAGE_LIMIT: Final = 200  # jobs in one page
+PAGE_LIMIT: Final = 200  # jobs in one page; one more is read, to see whether there is another
 _FIELDS: Final = tuple(Job.__dataclass_fields__)
 _EVENTS: Final = {
     JobStatus.QUEUED: EventType.JOB_QUEUED,
@@ -89,7 +89,7 @@ def page(  # noqa: PLR0913  (each a filter of the list)
     if before is not None:
         created, job_id = before
         query = query.where(or_(jobs.c.created < created, and_(jobs.c.created == created, jobs.c.id < job_id)))
-    query = query.order_by(jobs.c.created.desc(), jobs.c.id.desc()).limit(min(limit, PAGE_LIMIT))
+    query = query.order_by(jobs.c.created.desc(), jobs.c.id.desc()).limit(min(limit, PAGE_LIMIT + 1))
     return [job_of(row) for row in connection.execute(query)]
 
 

@@ -152,6 +152,7 @@ def test_lists_come_in_pages_newest_first(api: Api) -> None:
         seen += [job["id"] for job in page["jobs"]]
         query = page["next"] and f"limit=2&cursor={page['next']}"
     assert seen == made[::-1]
+    assert api.get("/v1/jobs?limit=5").json["next"] is None  # full, and the last
     assert [job["id"] for job in api.get("/v1/jobs?state=canceled").json["jobs"]] == made[:1]
     assert api.get("/v1/jobs?created_after=2100-01-01T00:00:00Z").json["jobs"] == []
     assert api.get("/v1/jobs", headers=api.key("two")).json["jobs"] == []

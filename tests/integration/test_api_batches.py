@@ -106,6 +106,7 @@ def test_pages_filters_and_etags(api: Api) -> None:
     second = api.get(f"/v1/batches?limit=3&cursor={first['next']}").json
     assert [batch["id"] for batch in first["batches"] + second["batches"]] == made[::-1]
     assert second["next"] is None
+    assert api.get("/v1/batches?limit=5").json["next"] is None
     api.call("POST", f"/v1/batches/{made[0]}/cancel")
     assert [batch["id"] for batch in api.get("/v1/batches?status=canceled").json["batches"]] == [made[0]]
     answer = api.get(f"/v1/batches/{made[1]}")

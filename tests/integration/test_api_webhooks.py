@@ -138,6 +138,7 @@ def test_pages_of_deliveries(call: Caller, hook: Receiver) -> None:
         seen += [one["id"] for one in page["deliveries"]]
         cursor = page["next"]
     assert len(set(seen)) == len(seen) == 6
+    assert call("GET", f"/{made['id']}/deliveries?limit=6")["next"] is None
     assert call("GET", f"/{made['id']}/deliveries?status=failed")["deliveries"] == []
 
 
