@@ -21,11 +21,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models import compact, gmnet
-from models.export import load_weights
+from models.export import load_weights, widths
 from models.training import synthetic
 from models.training.losses import gradient_loss, stops_loss
 from models.training.pairs import TARGET_MAX, Pair, load_pairs, lw_mae, source_weights
 from models.training.sampler import Config, Sampler
+from models.training.widen import widen
 
 WARM_UP = 100  # steps until the rate is reached
 
@@ -64,6 +65,8 @@ def start(net: nn.Module, config: Config, curve: NDArray[np.float32]) -> None:
         if isinstance(net, compact.CompactNet) and "_conv_stem.weight" in state:
             known = net.encoder.state_dict()
             net.encoder.load_state_dict({k: v for k, v in state.items() if k in known})
+        elif isinstance(net, gmnet.GMNet) and widths(state)[0] < net.features:
+            widen(state, net)
         else:
             net.load_state_dict(state)
 

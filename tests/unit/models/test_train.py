@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from models.export import load_weights, widths
+from models.gmnet import GMNet, initialise
+from models.training.widen import widen
 from tests.unit.models.test_scoring import make_folder
 
 ROOT = Path(__file__).parents[3]
@@ -56,3 +58,25 @@ def test_a_run_whose_minutes_end_keeps_its_last_steps(tmp_path: Path) -> None:
     train(tmp_path / "data", tmp_path / "run", "gmnet8b1", 100_000, "--every", "100000", "--minutes", "0.005")
     assert torch.load(tmp_path / "run" / "last.pt", weights_only=True)["step"] > 0
     assert (tmp_path / "run" / "best.pt").is_file()
+
+
+def test_a_wider_network_starts_as_the_same_function() -> None:
+    torch.manual_seed(5)
+    narrow, wide = GMNet(8, 1), GMNet(16, 2)
+    for net in (narrow, wide):
+        initialise(net, mean_map=0.3, mean_qmax=0.4)
+    for parameter in narrow.parameters():  # lively everywhere, as after training
+        parameter.data.add_(0.05 * torch.randn_like(parameter))
+    widen(narrow.state_dict(), wide)
+    image, thumbnail = torch.rand(2, 3, 48, 64), torch.rand(2, 3, 256, 256)
+    with torch.no_grad():
+        expected, found = narrow(image, thumbnail), wide(image, thumbnail)
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(expected, found, strict=True))
+    loss = wide(image, thumbnail)[1].square().mean()
+    loss.backward()
+    first, copy = wide.conv_last.weight.grad[0].chunk(2)  # type: ignore[index]
+    halves = wide.HRconv.weight.grad.chunk(2)  # type: ignore[union-attr]
+    assert torch.allclose(first, copy)  # equal as yet,
+    assert not torch.allclose(*halves)  # but not for long: what leads to them is pulled differently
+    with pytest.raises(ValueError, match="half the features"):
+        widen(narrow.state_dict(), GMNet(12, 1))
