@@ -2,8 +2,7 @@
 import { sentence } from './api.js';
 import { make } from './dom.js';
 
-const OLD_ANDROID = 'Android 14 (hdrgm only)';
-const READERS = ['Chromium', 'Android (libultrahdr)', OLD_ANDROID, 'Apple (iOS 18, macOS 15)', 'exiftool', 'gainmap-js', 'libvips'];
+const READERS = ['Chromium', 'Android (libultrahdr)', 'Android 14 (hdrgm only)', 'Apple (iOS 18, macOS 15)', 'exiftool', 'gainmap-js', 'libvips'];
 // These show nothing by themselves; what counts is whether they find the map.
 const TOOLS = ['exiftool', 'gainmap-js', 'libvips'];
 const LABEL = { error: 'Broken', warning: 'Fragile', note: 'Note' };
@@ -25,16 +24,11 @@ export function hasMap(findings) {
  */
 export function verdict(findings, reader) {
   if (!hasMap(findings)) return { words: 'SDR: there is no gain map', mood: '' };
-  const of = (severity) => findings.some((finding) => finding.severity === severity && concerns(finding.readers ?? [], reader));
+  const of = (severity) => findings.some((finding) => finding.severity === severity && (finding.readers ?? []).includes(reader));
   const tool = TOOLS.includes(reader);
   if (of('error')) return { words: tool ? 'Loses the gain map, or reads it wrongly' : 'Loses the HDR, or shows it wrongly', mood: 'bad' };
   if (of('warning')) return { words: tool ? 'May lose the gain map' : 'May lose the HDR', mood: 'warn' };
   return { words: tool ? 'Reads the gain map' : 'Shows the HDR', mood: 'good' };
-}
-
-/** What takes the HDR from every reader takes it from Android 14 too, whom the auditor then does not name. */
-function concerns(named, reader) {
-  return named.includes(reader) || READERS.every((other) => other === OLD_ANDROID || named.includes(other));
 }
 
 /**

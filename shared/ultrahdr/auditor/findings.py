@@ -11,7 +11,7 @@ APPLE: Final = "Apple (iOS 18, macOS 15)"
 EXIFTOOL: Final = "exiftool"
 GAINMAP_JS: Final = "gainmap-js"
 VIPS: Final = "libvips"
-EVERYONE: Final = (CHROMIUM, ANDROID, APPLE, EXIFTOOL, GAINMAP_JS, VIPS)
+EVERYONE: Final = (CHROMIUM, ANDROID, OLD_ANDROID, APPLE, EXIFTOOL, GAINMAP_JS, VIPS)
 
 
 class Severity(StrEnum):

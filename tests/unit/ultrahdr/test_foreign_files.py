@@ -15,6 +15,7 @@ from shared.ultrahdr import (
     audit,
     parse,
 )
+from tests.golden.mutations import matrix
 from tests.golden.recipe import photo
 from tests.readers.external import ExifTool
 
@@ -95,6 +96,16 @@ def test_a_flat_photo_is_no_fault() -> None:
     assert (file.gain_map, file.metadata, file.source, file.is_hdr) == (None, None, None, False)
     assert file.primary == photo()
     assert [(f.code, f.severity) for f in audit(photo())] == [("no_gain_map", Severity.NOTE)]
+
+
+def test_a_map_that_was_cut_off_is_lost_to_every_reader() -> None:
+    whole = matrix()["00_good"]
+    (found,) = [f for f in audit(parse(whole).primary) if f.code == "gain_map_missing"]
+    assert found.severity is Severity.ERROR
+    assert {name.split(" ", 1)[0] for name in found.readers} == {
+        *("Chromium", "Android", "Apple", "exiftool", "gainmap-js", "libvips")
+    }
+    assert len([name for name in found.readers if name.startswith("Android")]) == 2  # with libultrahdr, and 14
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"\x89PNG\r\n", b"\xff\xd9\xff\xd8"])
