@@ -144,7 +144,8 @@ def _sqlite(url: Any) -> Engine:
 def _begin_writing(connection: Connection) -> None:
     """Take SQLite's write lock. SQLite itself sleeps for up to a tenth of a second between two looks at it."""
     deadline = time.monotonic() + BUSY_TIMEOUT
-    connection.exec_driver_sql("pragma busy_timeout = 0")
+    driver: Any = connection.connection.driver_connection  # past SQLAlchemy: twice a transaction, half of its start
+    driver.execute("pragma busy_timeout = 0")
     try:
         while True:
             try:
@@ -157,4 +158,4 @@ def _begin_writing(connection: Connection) -> None:
             else:
                 return
     finally:
-        connection.exec_driver_sql(f"pragma busy_timeout = {BUSY_TIMEOUT * 1000:.0f}")
+        driver.execute(f"pragma busy_timeout = {BUSY_TIMEOUT * 1000:.0f}")
