@@ -1,7 +1,8 @@
 """Which module holds which command, loaded when it is asked for: the libraries of one are seconds to the next."""
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from typing import Any, Final
 
@@ -43,28 +44,17 @@ COMMANDS: Final = {
 }
 
 
-class Commands(MutableMapping[str, Any]):
+class Commands(Mapping[str, Any]):
     """The commands by name; to list the names loads none of them."""
 
-    def __init__(self) -> None:
-        self._loaded: dict[str, Any] = {}
-
     def __getitem__(self, name: str) -> Any:
-        if name not in self._loaded:
-            self._loaded[name] = load(name, COMMANDS[name])
-        return self._loaded[name]
-
-    def __setitem__(self, name: str, command: Any) -> None:
-        self._loaded[name] = command
-
-    def __delitem__(self, name: str) -> None:
-        del self._loaded[name]
+        return load(name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys([*COMMANDS, *self._loaded]))
+        return iter(COMMANDS)
 
     def __len__(self) -> int:
-        return len(list(iter(self)))
+        return len(COMMANDS)
 
 
 class LazyGroup(TyperGroup):
@@ -72,22 +62,27 @@ class LazyGroup(TyperGroup):
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        self.commands = Commands()
+        self.commands = Commands()  # type: ignore[assignment]  # nobody adds to it
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  (the library's signature)
         """Every name, in the order of the help."""
         return list(self.commands)
 
 
-def load(name: str, place: Place) -> Any:
-    """Import a command's module and make the command."""
+@cache
+def load(name: str) -> Any:
+    """Import a command's module and make the command.
+
+    Raises:
+        KeyError: there is none of that name.
+    """
+    place = COMMANDS[name]
     found = getattr(import_module(f"worker.cli.{place.module}"), place.name)
     if isinstance(found, typer.Typer):
         command: Any = get_group(found)
-        command.rich_help_panel = place.panel
     else:
         alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
-        alone.command(rich_help_panel=place.panel)(found)
+        alone.command()(found)
         command = get_command(alone)
-    command.name = name
+    command.name, command.rich_help_panel = name, place.panel
     return command
