@@ -51,8 +51,8 @@ def register(app: Flask, settings: ServiceSettings) -> Callable[[], None]:
     def exceeded(error: RateLimitExceeded) -> Response:
         current = limiter.current_limit
         # The library rounds the end of the window up: never ask for longer than the window itself.
-        longest = error.limit.limit.get_expiry()
-        wait = None if current is None else min(max(1.0, current.reset_at - time.time()), longest)
+        window = error.limit.limit.get_expiry()
+        wait = None if current is None else min(current.reset_at - time.time(), window)
         return answer(
             ProblemError("rate_limited", f"more than {error.description} {_of_whom()}: slow down", retry_after=wait)
         )
