@@ -19,7 +19,8 @@ def widen(state: dict[str, Tensor], net: GMNet) -> None:
     """
     for name, own in net.state_dict().items():
         if name not in state:
-            own.data.copy_(torch.zeros_like(own) if ".conv2." in name else own)
+            if ".conv2." in name:
+                own.zero_()
             continue
         given = state[name]
         if own.shape[0] == 2 * given.shape[0]:
@@ -31,4 +32,4 @@ def widen(state: dict[str, Tensor], net: GMNet) -> None:
             raise ValueError(
                 f"{name}: {tuple(own.shape)} cannot be made from {tuple(state[name].shape)}: half the features"
             )
-        own.data.copy_(given)
+        own.copy_(given)
