@@ -25,7 +25,7 @@ TYPES: Final = {
     ".txt": "text/plain",
 }
 
-PAGES: Final = {"/": "restore.html", "/batches": "batches.html", "/audit": "audit.html", "/insights": "insights.html"}
+PAGES: Final = {"/": "restore", "/batches": "batches", "/audit": "audit", "/insights": "insights"}
 FOLDER: Final = "/static/"
 BEACON: Final = "beacon.js"
 LINK_LIFE: Final = timedelta(minutes=1)  # of a link that nobody follows
@@ -36,8 +36,12 @@ def register(app: Flask) -> None:
 
     Called before keys are asked for: a browser sends none for a page or its script.
     """
-    frame = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True)
-    pages = {path: frame.get_template(name).render().encode() for path, name in PAGES.items()}
+    frame = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, keep_trailing_newline=True
+    )
+    pages = {
+        path: frame.get_template(f"{name}.html").render(path=path, name=name).encode() for path, name in PAGES.items()
+    }
 
     @app.before_request
     def answer_page() -> Response | None:
